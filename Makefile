@@ -1,0 +1,60 @@
+# One command for a person, the hooks and CI. `make setup` needs a Python 3.11, 3.12 or 3.13 and the
+# package index; nothing else has to be installed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOCKS := requirements/project.txt requirements/uv.txt
+CLOUD := $(BIN)/localcloud exec --
+
+export PYTHONWARNINGS ?= ignore::DeprecationWarning
+
+.PHONY: setup demo test test-slow lint format bench up down lock clean help
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## install everything into .venv (once)
+
+$(READY): $(LOCKS) setup.py localcloud/setup.py requirements/install.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/install.sh
+	@touch $@
+
+demo: setup  ## the whole pipeline on this machine: data -> training -> evaluation -> gate -> registry
+	@$(BIN)/localcloud images
+	@$(CLOUD) $(BIN)/python build_pipeline.py bootstrap
+	@$(CLOUD) $(BIN)/python build_pipeline.py run --wait --output build/demo.json
+	@echo
+	@echo "Written to build/demo.json. localcloud is still up; stop it with: make down"
+
+test: setup  ## the tests (some minutes)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+test-slow: setup  ## the tests that take longer
+	@$(BIN)/python -m pytest -m slow
+
+lint: setup  ## what the hooks check
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup  ## mend what can be mended
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup  ## the benchmarks; each prints its figures as JSON on its last line
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+up: setup  ## start localcloud
+	@$(BIN)/localcloud images
+	@$(BIN)/localcloud up
+
+down:  ## stop localcloud; what it stored stays
+	@if [ -x $(BIN)/localcloud ]; then $(BIN)/localcloud down; fi
+
+lock: setup  ## resolve the requirements anew
+	@sh requirements/lock.sh
+
+clean: down  ## delete what was made, .venv too
+	@rm -rf $(VENV) build .localcloud

@@ -1,0 +1,1 @@
+"""Pipelines of this repository: one package per model, and what they share."""
