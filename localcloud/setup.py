@@ -1,0 +1,24 @@
+"""Packaging of localcloud, a project of its own inside the repository."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="localcloud",
+    version="0.1.0",
+    description="A small AWS for a laptop: SageMaker pipelines really run, without Docker",
+    license="Apache-2.0",
+    package_dir={"": "src"},
+    packages=find_packages("src"),
+    package_data={"localcloud": ["py.typed"], "localcloud.containers": ["images/*"]},
+    python_requires=">=3.11,<3.14",
+    install_requires=[
+        "boto3>=1.44",
+        "cheroot>=11.1,<12",
+        "cloudpickle>=3.1,<4",
+        # Its backends are pickled by their internals, so only one version is known to work.
+        "moto[kms,sns,sqs,ssm,secretsmanager,iam,sts,server]==5.2.5",
+        "regex>=2024.11",
+        "uv>=0.13",
+    ],
+    entry_points={"console_scripts": ["localcloud=localcloud.cli:main"]},
+)
