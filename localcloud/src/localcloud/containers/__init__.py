@@ -1,0 +1,1 @@
+"""Jobs and handlers as local processes: images, their environments, /opt/ml and its contract."""

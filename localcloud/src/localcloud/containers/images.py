@@ -1,0 +1,74 @@
+"""The container images that run here: a repository and a tag stand for a lock file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud.containers.errors import ImageNotSupported
+
+LOCKS = Path(__file__).parent / "images"
+_URI = re.compile(r"(?:[^/]+/)*(?P<repository>[^/:@]+):(?P<tag>[\w.-]+)")
+_COMMON = (
+    "scipy.stats",
+    "pandas",
+    "pyarrow.parquet",
+    "pyarrow.csv",
+    "joblib",
+    "sklearn.compose",
+    "sklearn.ensemble",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.model_selection",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+)
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: its names on AWS, and what its fork server imports in advance."""
+
+    framework: str
+    version: str
+    repository: str
+    tag: str
+    preload: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The image's short name, which is also its lock file's: ``sklearn-1.9-0``."""
+        return f"{self.framework}-{self.version}"
+
+    @property
+    def lock(self) -> Path:
+        """The packages that the image carries, pinned with hashes."""
+        return LOCKS / f"{self.name}.txt"
+
+
+IMAGES = (
+    Image("sklearn", "1.9-0", "sagemaker-scikit-learn", "1.9-0-cpu-py3", _COMMON),
+    Image(
+        "xgboost", "3.2-0", "sagemaker-xgboost", "3.2-0",
+        (*_COMMON, "xgboost"),
+    ),
+)  # fmt: skip
+
+
+def find_image(uri: str) -> Image:
+    """The image that an ECR URI names, whatever registry and region it names it in.
+
+    Raises:
+        ImageNotSupported: no lock file stands for this repository and tag.
+    """
+    match = _URI.fullmatch(uri)
+    if match:
+        for image in IMAGES:
+            if match["repository"] == image.repository and (
+                match["tag"] in (image.version, image.tag)
+            ):
+                return image
+    supported = ", ".join(f"{image.repository}:{image.tag}" for image in IMAGES)
+    raise ImageNotSupported(f"localcloud cannot run the image {uri!r}. It runs: {supported}.")

@@ -1,0 +1,81 @@
+"""What a job's files and log tell after it has ended: why it failed, and its metrics."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+REASON_LIMIT = 1024
+_TAIL = 64 * 1024
+_LINES = 10
+_TRACEBACK = "Traceback (most recent call last):"
+
+
+def failure_reason(root: Path, log: Path, exit_code: int, limit: int = REASON_LIMIT) -> str:
+    """A failed job's FailureReason: the job's own words between AWS's, `limit` characters at most.
+
+    The job's own words are in /opt/ml/output/failure, or are the last error in its log.
+    """
+    own = read_text(root / "output" / "failure") or _last_error(log)
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        own = f"{own} (killed by {name})" if own else f"killed by {name}"
+    # A container reports a signal as 128 and its number.
+    ending = f", exit code: {exit_code if exit_code >= 0 else 128 - exit_code}"
+    start = f"AlgorithmError: {own or 'See job logs for more information'}"
+    return start[: limit - len(ending)] + ending
+
+
+def read_text(path: Path) -> str:
+    """A small text that a job left, stripped; empty if it left none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_TAIL).decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def final_metrics(definitions: Sequence[Mapping[str, str]], log: Path) -> list[dict[str, Any]]:
+    """FinalMetricDataList: the last value that each definition's Regex finds in the log."""
+    if not definitions or not log.exists():
+        return []
+    text = log.read_text(errors="replace")
+    written = datetime.fromtimestamp(log.stat().st_mtime, UTC)
+    found = []
+    for definition in definitions:
+        value = None
+        for match in re.finditer(definition["Regex"], text):
+            value = _number(match[1] if match.re.groups else match[0]) or value
+        if value is not None:
+            found.append(
+                {"MetricName": definition["Name"], "Value": value[0], "Timestamp": written}
+            )
+    return found
+
+
+def _number(text: str) -> tuple[float] | None:
+    try:
+        return (float(text),)
+    except ValueError:
+        return None
+
+
+def _last_error(log: Path) -> str:
+    """The last exception without its frames, or else the last line that says anything."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    start = max((n for n, line in enumerate(lines) if line.startswith(_TRACEBACK)), default=None)
+    if start is not None:
+        said = [n for n, line in enumerate(lines) if n > start and line and line[0] != " "]
+        if said:
+            return "\n".join(lines[said[0] :][:_LINES]).strip()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

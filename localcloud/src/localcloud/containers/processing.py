@@ -1,0 +1,158 @@
+"""A Processing job's contract: what lies under /opt/ml before it runs, and what becomes of it.
+
+Source: Amazon SageMaker's "How Amazon SageMaker AI Runs Your Processing Container Image".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from localcloud.containers.errors import JobNotSupported
+from localcloud.containers.hosts import Instance, check_count
+from localcloud.containers.inputs import (
+    InputFolders,
+    Request,
+    Source,
+    check_source,
+    host_path,
+)
+from localcloud.containers.outcome import REASON_LIMIT, read_text
+from localcloud.containers.outputs import Continuous, deliver
+from localcloud.containers.runtime import ContainerSpec
+from localcloud.s3.objects import ObjectStore
+
+
+def check(request: Request) -> None:
+    """Refuse by name what a CreateProcessingJob request asks for and cannot be had here.
+
+    Raises:
+        JobNotSupported: so that nothing of the job is begun.
+    """
+    check_count(request["ProcessingResources"]["ClusterConfig"])
+    if "ContainerEntrypoint" not in request["AppSpecification"]:
+        raise JobNotSupported("AppSpecification must have a ContainerEntrypoint for this image")
+    for each in request.get("ProcessingInputs", ()):
+        name = each["InputName"]
+        if each.get("AppManaged"):
+            raise JobNotSupported(f"the input {name!r} must not be AppManaged here")
+        if "S3Input" not in each:
+            raise JobNotSupported(f"the input {name!r} must be an S3Input here")
+        source = each["S3Input"]
+        for setting, allowed in (("S3InputMode", "File"), ("S3CompressionType", "None")):
+            if source.get(setting, allowed) != allowed:
+                raise JobNotSupported(
+                    f"the input {name!r} must have {setting} {allowed} here, "
+                    f"not {source[setting]!r}"
+                )
+        check_source(source, name)
+        host_path(Path(), source.get("LocalPath", ""))
+    for each in _outputs(request):
+        name = each["OutputName"]
+        if each.get("AppManaged"):
+            raise JobNotSupported(f"the output {name!r} must not be AppManaged here")
+        if "S3Output" not in each:
+            raise JobNotSupported(f"the output {name!r} must be an S3Output here")
+        host_path(Path(), each["S3Output"]["LocalPath"])
+
+
+def prepare(
+    request: Request,
+    instance: Instance,
+    objects: Source,
+    *,
+    cpus: int,
+    region: str,
+    arn: str,
+    environment: Mapping[str, str],
+) -> ContainerSpec:
+    """Lay out a CreateProcessingJob request for one of its hosts and say how to run it.
+
+    `environment` is what the machine gives every job (endpoint, credentials, region); the
+    request's own goes before it.
+
+    Raises:
+        NoObjects: an input has nothing behind its URI.
+        JobNotSupported: an input cannot be laid out.
+    """
+    application, root = request["AppSpecification"], instance.root
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    folders = InputFolders(
+        root, objects, instance.host, role=request.get("RoleArn", ""), region=region
+    )
+    for each in request.get("ProcessingInputs", ()):
+        folders.fetch(each["S3Input"], each["S3Input"]["LocalPath"])
+    for each in _outputs(request):
+        host_path(root, each["S3Output"]["LocalPath"]).mkdir(parents=True, exist_ok=True)
+    (root / "output").mkdir(parents=True, exist_ok=True)
+    write_config(root / "config" / "processingjobconfig.json", {"ProcessingJobArn": arn, **request})
+    resources = instance.host.resources(cluster["InstanceType"])
+    write_config(root / "config" / "resourceconfig.json", resources)
+    return ContainerSpec(
+        name=request["ProcessingJobName"],
+        image=application["ImageUri"],
+        command=(*application["ContainerEntrypoint"], *application.get("ContainerArguments", ())),
+        environment={**environment, **request.get("Environment", {})},
+        root=root,
+        log=instance.log,
+        cpus=cpus,
+        read_only=tuple(folders.read_only),
+    )
+
+
+def continuous(
+    request: Request, instances: Sequence[Instance], objects: ObjectStore
+) -> list[Continuous]:
+    """The uploads that go on while the job runs: its outputs with S3UploadMode Continuous."""
+    return [
+        Continuous(host_path(instance.root, output["LocalPath"]), output["S3Uri"], objects)
+        for output in _uploads(request, "Continuous")
+        for instance in instances
+    ]
+
+
+def finish(request: Request, instances: Sequence[Instance], objects: ObjectStore) -> None:
+    """Deliver the outputs of a job that succeeded; an empty one is no error.
+
+    The outputs of all hosts come under the same URI, as on AWS: the last host's file counts.
+    """
+    for output in _uploads(request, "EndOfJob", "Continuous"):
+        _deliver(output, instances, objects)
+
+
+def finish_early(request: Request, instances: Sequence[Instance], objects: ObjectStore) -> None:
+    """Deliver what a job that failed or was stopped still leaves: its continuous outputs."""
+    for output in _uploads(request, "Continuous"):
+        _deliver(output, instances, objects)
+
+
+def exit_message(instances: Sequence[Instance]) -> str:
+    """What the job wrote to /opt/ml/output/message, also when it failed: the first host that did.
+
+    It is empty if none did.
+    """
+    said = (read_text(instance.root / "output" / "message") for instance in instances)
+    return next(filter(None, said), "")[:REASON_LIMIT]
+
+
+def write_config(path: Path, content: Request) -> None:
+    """One of the JSON files that AWS lays beside the data."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, default=str))
+
+
+def _outputs(request: Request) -> list[Request]:
+    return list(request.get("ProcessingOutputConfig", {}).get("Outputs", ()))
+
+
+def _uploads(request: Request, *modes: str) -> list[Request]:
+    """The S3 outputs with one of these upload modes."""
+    outputs = [each["S3Output"] for each in _outputs(request)]
+    return [each for each in outputs if each.get("S3UploadMode", "EndOfJob") in modes]
+
+
+def _deliver(output: Request, instances: Sequence[Instance], objects: ObjectStore) -> None:
+    for instance in instances:
+        folder = host_path(instance.root, output["LocalPath"])
+        deliver(instance.root, folder, output["S3Uri"], objects)
