@@ -1,0 +1,142 @@
+"""All parts of a localcloud, put together over one state folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from localcloud.addresses import Address
+from localcloud.aws_records import AwsRecords
+from localcloud.containers.environments import Images
+from localcloud.containers.errors import ContainerError
+from localcloud.containers.images import IMAGES
+from localcloud.containers.records import end_leftovers
+from localcloud.containers.runtime import Runtime
+from localcloud.errors import InvalidParameterException, ResourceNotFound
+from localcloud.gateway import Gateway
+from localcloud.housekeeping import Housekeeping, versions
+from localcloud.logs import Logs
+from localcloud.protocol import Caller, Document, JsonService, Operation
+from localcloud.s3.app import S3Application
+from localcloud.s3.objects import ObjectStore
+from localcloud.sagemaker.executions import Executions
+from localcloud.sagemaker.jobs import Jobs
+from localcloud.sagemaker.models import Models
+from localcloud.sagemaker.pipelines import Pipelines
+from localcloud.sagemaker.registry import Registry
+from localcloud.sagemaker.steps import StepExecutor
+from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.tunings import Tunings
+from localcloud.store import Store
+
+ACCOUNT = "000000000000"
+_BEFORE_JOBS = ("CreatePipeline", "UpdatePipeline", "DescribePipeline", "StartPipelineExecution")
+
+
+class Cloud:
+    """The services of one address; `gateway` is their WSGI application.
+
+    Opening a folder ends what an earlier process left running and reports it as failed.
+    """
+
+    def __init__(self, address: Address) -> None:
+        state = address.state
+        self.state = state
+        self._started = time.time()
+        self.store = Store(state / "state.db")
+        records = AwsRecords(state / "records", ACCOUNT)
+        objects = ObjectStore(state / "s3")
+        tags = Tags(self.store)
+
+        def job_environment(region: str) -> Mapping[str, str]:
+            return address.variables({"AWS_REGION": region})
+
+        logs = Logs(self.store)
+        end_leftovers(state)
+        self._images = Images()
+        self._warmed: set[str] = set()
+        self.runtime = Runtime(state, self._images)
+        self.jobs = Jobs(
+            self.store, objects, tags, logs, self.runtime, state / "jobs", job_environment
+        )
+        self.jobs.end_leftovers()
+        registry = Registry(self.store, objects, tags)
+        self._pipelines = pipelines = Pipelines(self.store, objects, tags)
+        self.tunings = Tunings(self.store, self.jobs, tags)
+        self.tunings.end_leftovers()
+        models = Models(self.store, objects, registry, tags)
+        steps = StepExecutor(self.store, self.jobs, self.tunings, models, registry)
+        self.executions = Executions(self.store, objects, pipelines, steps)
+        self.executions.end_leftovers()
+        sagemaker: dict[str, Operation] = {}
+        parts = (registry, models, self.jobs, self.tunings, pipelines, self.executions, tags)
+        for part in parts:
+            sagemaker |= part.operations()
+        sagemaker |= {name: self._warming(sagemaker[name]) for name in _BEFORE_JOBS}
+        self._housekeeping = Housekeeping(state, self.store, objects)
+        self.gateway = Gateway(
+            account=ACCOUNT,
+            json_services={
+                "sagemaker": JsonService("sagemaker", sagemaker),
+                "logs": JsonService("logs", logs.operations(), InvalidParameterException),
+            },
+            s3=S3Application(objects, ACCOUNT),
+            others=records.applications(),
+            control=self.control,
+        )
+
+    def control(self, method: str, question: str, body: bytes) -> Mapping[str, Any]:
+        """Answers for the command line; what changes something is a POST, which no link makes."""
+        match method, question:
+            case "GET", "status":
+                return {
+                    "pid": os.getpid(),
+                    "state": str(self.state.absolute()),
+                    "started": self._started,
+                }
+            case "GET", "running":
+                return {"versions": versions(), **self._housekeeping.running()}
+            case "POST", "prune":
+                settings = json.loads(body)
+                age, dry_run = float(settings["older_than"]), bool(settings["dry_run"])
+                return {"found": self._housekeeping.prune(age, dry_run=dry_run)}
+            case _:
+                raise ResourceNotFound(
+                    f"There is no {method} {question!r}; known: GET status, GET running, POST prune"
+                )
+
+    def _warming(self, operation: Operation) -> Operation:
+        """A call on a pipeline, after which the images of its jobs are made ready.
+
+        Not before: the libraries that the images hold loaded take some 300 MB.
+        """
+
+        def call(caller: Caller, request: Document) -> Document | None:
+            answer = operation(caller, request)
+            text = self._pipelines.find(caller, request["PipelineName"])["PipelineDefinition"]
+            names = {f"{image.repository}:{image.tag}" for image in IMAGES}
+            wanted = {name for name in names - self._warmed if name in text}
+            self._warmed |= wanted
+            for name in wanted:
+                threading.Thread(target=self._warm, args=(name,), daemon=True).start()
+            return answer
+
+        return call
+
+    def _warm(self, image: str) -> None:
+        with contextlib.suppress(ContainerError):  # the job that needs it will tell
+            if self._images.is_built(image):
+                self.runtime.prestart(image)
+
+    def close(self) -> None:
+        """Stop executions and jobs, and let go of the files."""
+        self.executions.close()
+        self.tunings.close()
+        self.jobs.close()
+        self.runtime.close()
+        self.store.close()

@@ -1,0 +1,1 @@
+"""SageMaker: the registry, jobs, pipelines and their executions, one noun per module."""

@@ -1,0 +1,89 @@
+"""What is stored of pipeline executions and of their steps."""
+
+from __future__ import annotations
+
+import time
+
+from localcloud.errors import ResourceNotFound
+from localcloud.protocol import Caller, Document
+from localcloud.sagemaker.arns import resource_name
+from localcloud.sagemaker.pipelines import KIND as PIPELINE
+from localcloud.store import Store
+
+KIND = "pipeline-execution"
+STEP = "pipeline-execution-step"
+RUNNING = ("Executing", "Stopping")
+
+
+class ExecutionRecords:
+    """Executions by name (`PIPELINE/execution/ID`), their steps by `NAME/STEP`.
+
+    A step's document is what ListPipelineExecutionSteps tells, and the Properties it left.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def end_leftovers(self) -> None:
+        """Report as failed what an earlier process left running; to be called at the start."""
+        reason = "localcloud ended while this ran"
+        now = time.time()
+        with self._store.transaction():
+            for caller, name, execution in self._store.everywhere(KIND):
+                if execution["PipelineExecutionStatus"] in RUNNING:
+                    execution |= {"PipelineExecutionStatus": "Failed", "FailureReason": reason}
+                    self._store.put(caller, KIND, name, execution | {"LastModifiedTime": now})
+            for caller, name, step in self._store.everywhere(STEP):
+                if step["StepStatus"] == "Executing":
+                    step |= {"StepStatus": "Failed", "FailureReason": reason, "EndTime": now}
+                    self._store.put(caller, STEP, name, step)
+
+    def find(self, caller: Caller, execution_arn: str) -> tuple[str, Document]:
+        """An execution's name and document by its ARN. Raises ResourceNotFound."""
+        name = resource_name(caller, PIPELINE, execution_arn)
+        execution = self._store.get(caller, KIND, name)
+        if execution is None:
+            raise ResourceNotFound(f"Pipeline execution with ARN {execution_arn} does not exist.")
+        return name, execution
+
+    def put(self, caller: Caller, name: str, execution: Document) -> None:
+        """Store an execution's document."""
+        self._store.put(caller, KIND, name, execution)
+
+    def update(self, caller: Caller, name: str, changes: Document) -> Document:
+        """Change an execution; a member that becomes None is dropped. Returns it as it is then."""
+        with self._store.transaction():
+            execution = self._store.get(caller, KIND, name)
+            if execution is None:
+                raise KeyError(name)
+            execution |= changes | {"LastModifiedTime": time.time()}
+            execution = {key: value for key, value in execution.items() if value is not None}
+            self._store.put(caller, KIND, name, execution)
+        return execution
+
+    def of_pipeline(self, caller: Caller, pipeline: str) -> list[Document]:
+        """A pipeline's executions, oldest first."""
+        return self._store.documents(caller, KIND, f"{pipeline}/execution/")
+
+    def put_step(self, caller: Caller, name: str, step: Document) -> None:
+        """Store how a step of an execution stands."""
+        self._store.put(caller, STEP, f"{name}/{step['StepName']}", step)
+
+    def steps(self, caller: Caller, name: str) -> list[Document]:
+        """The steps that were started, in the order of their start."""
+        found = self._store.documents(caller, STEP, f"{name}/")
+        return sorted(found, key=lambda step: step["StartTime"])
+
+    def finished(self, caller: Caller, name: str) -> dict[str, Document]:
+        """The properties that the successful steps of an execution left."""
+        return {
+            step["StepName"]: step.get("Properties", {})
+            for step in self.steps(caller, name)
+            if step["StepStatus"] == "Succeeded"
+        }
+
+    def forget_unfinished(self, caller: Caller, name: str) -> None:
+        """Drop the steps that did not succeed: they run again."""
+        for step in self.steps(caller, name):
+            if step["StepStatus"] != "Succeeded":
+                self._store.delete(caller, STEP, f"{name}/{step['StepName']}")

@@ -1,0 +1,93 @@
+"""The training jobs of a tuning job, seen from the tuning job: their objective and their order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from localcloud.errors import ValidationException
+from localcloud.protocol import Document
+from localcloud.sagemaker.listing import choose
+
+_METRIC = "FinalHyperParameterTuningJobObjectiveMetric"
+_MEMBERS = (
+    "TrainingJobName",
+    "TrainingJobArn",
+    "CreationTime",
+    "TrainingStartTime",
+    "TrainingEndTime",
+    "TrainingJobStatus",
+    "FailureReason",
+)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a tuning job makes as great, or as small, as it can."""
+
+    type: str
+    metric: str
+
+    @classmethod
+    def of(cls, request: Document) -> Objective:
+        """The objective of a CreateHyperParameterTuningJob request.
+
+        Raises ValidationException if there is none, or no definition of its metric.
+        """
+        definition = request.get("TrainingJobDefinition")
+        if definition is None:
+            raise ValidationException("A tuning job must have a TrainingJobDefinition here")
+        config = request["HyperParameterTuningJobConfig"]
+        given = config.get("HyperParameterTuningJobObjective", definition.get("TuningObjective"))
+        if given is None:
+            raise ValidationException("A tuning job must have a HyperParameterTuningJobObjective")
+        defined = definition["AlgorithmSpecification"].get("MetricDefinitions", [])
+        names = [item["Name"] for item in defined]
+        if given["MetricName"] not in names:
+            raise ValidationException(
+                f"Objective metric for the hyperparameter tuning job, [{given['MetricName']}], "
+                f"isn't valid: the MetricDefinitions define {names}"
+            )
+        return cls(given["Type"], given["MetricName"])
+
+    def minimized(self) -> Objective:
+        """The same metric, with the smallest first."""
+        return replace(self, type="Minimize")
+
+
+def summary(job: Document, tuned: dict[str, str], objective: Objective) -> Document:
+    """A HyperParameterTrainingJobSummary of a training job's description."""
+    shown = choose(job, *_MEMBERS) | {"TunedHyperParameters": tuned}
+    status = job["TrainingJobStatus"]
+    for metric in job.get("FinalMetricDataList", []):
+        if metric["MetricName"] == objective.metric and status in ("Completed", "Stopped"):
+            value = metric["Value"]
+            named = {"Type": objective.type, "MetricName": objective.metric, "Value": value}
+            return shown | {_METRIC: named, "ObjectiveStatus": "Succeeded"}
+    running = status in ("InProgress", "Stopping")
+    return shown | {"ObjectiveStatus": "Pending" if running else "Failed"}
+
+
+def best_first(jobs: list[Document], objective: Objective) -> list[Document]:
+    """Summaries by their objective, those without a value last."""
+    sign = -1.0 if objective.type == "Maximize" else 1.0
+    worst = float("inf")
+    return sorted(jobs, key=lambda job: sign * job[_METRIC]["Value"] if _METRIC in job else worst)
+
+
+def counters(jobs: list[Document]) -> Document:
+    """TrainingJobStatusCounters and ObjectiveStatusCounters."""
+    statuses = Counter(job["TrainingJobStatus"] for job in jobs)
+    objectives = Counter(job["ObjectiveStatus"] for job in jobs)
+    return {
+        "TrainingJobStatusCounters": {
+            "Completed": statuses["Completed"],
+            "InProgress": statuses["InProgress"] + statuses["Stopping"],
+            "RetryableError": 0,
+            "NonRetryableError": statuses["Failed"],
+            "Stopped": statuses["Stopped"],
+        },
+        "ObjectiveStatusCounters": {
+            name: objectives[name] for name in ("Succeeded", "Pending", "Failed")
+        },
+    }

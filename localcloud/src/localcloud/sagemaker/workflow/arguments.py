@@ -1,0 +1,84 @@
+"""A step's arguments, held against AWS's service model before anything runs.
+
+What a function will give is not known yet, so it is taken to be right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from localcloud.containers.images import find_image
+from localcloud.errors import ServiceError, ValidationException
+from localcloud.protocol import check, service_model
+from localcloud.sagemaker.tuning_ranges import refuse_unsupported
+from localcloud.sagemaker.workflow.expressions import function_name
+
+OPERATIONS = {
+    "Processing": "CreateProcessingJob",
+    "Training": "CreateTrainingJob",
+    "Tuning": "CreateHyperParameterTuningJob",
+    "Model": "CreateModel",
+    "RegisterModel": "CreateModelPackage",
+}
+# What the execution adds: the name of what is made, and the role.
+_ADDED = ("ProcessingJobName", "TrainingJobName", "HyperParameterTuningJobName", "ModelName")
+_IMAGES = {
+    "Processing": ("AppSpecification", "ImageUri"),
+    "Training": ("AlgorithmSpecification", "TrainingImage"),
+    "Tuning": ("TrainingJobDefinition", "AlgorithmSpecification", "TrainingImage"),
+}
+
+
+def check_arguments(step: str, kind: str, arguments: dict[str, Any]) -> None:
+    """Raise ValidationException for arguments that the step's call would refuse for sure."""
+    if kind not in OPERATIONS:
+        return
+    shape = service_model("sagemaker").operation_model(OPERATIONS[kind]).input_shape
+    findings = list(_violations(shape, arguments, ""))
+    if findings:
+        raise ValidationException(f"Step [{step}]: {'; '.join(findings[:5])}")
+    image: Any = arguments
+    for part in _IMAGES.get(kind, ()):
+        image = image.get(part) if isinstance(image, dict) else None
+    try:
+        if isinstance(image, str):
+            find_image(image)
+        if kind == "Tuning":
+            refuse_unsupported(arguments)
+    except ValidationException as error:
+        raise ValidationException(f"Step [{step}]: {error.message}") from error
+
+
+def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:
+    if value is None or function_name(value) is not None:
+        return
+    match shape.type_name:
+        case "structure" if isinstance(value, dict):
+            yield from _members(shape, value, path)
+        case "list" if isinstance(value, list):
+            for number, item in enumerate(value):
+                yield from _violations(shape.member, item, f"{path}[{number}]")
+        case "map" if isinstance(value, dict):
+            for key, item in value.items():
+                yield from _violations(shape.value, item, f"{path}[{key!r}]")
+        case _:
+            try:
+                check(shape, value)
+            except ServiceError as error:
+                yield f"{path}: {error.message}"
+
+
+def _members(shape: Any, value: dict[str, Any], path: str) -> Iterator[str]:
+    for name, item in value.items():
+        if name in shape.members:
+            yield from _violations(shape.members[name], item, _join(path, name))
+        else:
+            yield f"Unknown Argument member {_join(path, name)}"
+    for name in shape.required_members:
+        if value.get(name) is None and name not in (*_ADDED, "RoleArn"):
+            yield f"{_join(path, name)} must not be null"
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,143 @@
+"""What localcloud owns, in SQLite: documents by account, region, kind and name.
+
+Every change that AWS would tell the world about puts its event into an outbox in the same
+transaction: a killed process neither loses an event nor tells of a change that was not made.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from localcloud.errors import OtherLayout, Unreadable, is_disk_full
+from localcloud.protocol import Caller, Document
+
+LAYOUT = 1
+_TABLES = """
+CREATE TABLE IF NOT EXISTS documents (
+    account TEXT NOT NULL, region TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, document TEXT NOT NULL,
+    UNIQUE (account, region, kind, name)
+);
+CREATE TABLE IF NOT EXISTS outbox (
+    account TEXT NOT NULL, region TEXT NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, created REAL NOT NULL, event TEXT NOT NULL
+);
+"""
+
+
+class Store:
+    """Documents, kept over a restart. Safe for threads; a transaction is all or nothing."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            self._open(path)
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            if is_disk_full(error):
+                raise
+            raise Unreadable(
+                f"{path} cannot be read ({error}). Nothing was deleted. Put a copy of it back, or "
+                "start afresh with `localcloud reset`."
+            ) from error
+
+    def _open(self, path: Path) -> None:
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        found = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if found not in (0, LAYOUT):
+            raise OtherLayout(
+                f"{path} has layout {found}; this localcloud reads layout {LAYOUT}. "
+                "Use the version that wrote it, or start afresh with `localcloud reset`."
+            )
+        self._database.executescript(f"{_TABLES} PRAGMA user_version = {LAYOUT};")
+
+    def close(self) -> None:
+        """Write what is pending and let go of the file."""
+        with self._lock:
+            self._database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what happens inside one change; nests."""
+        with self._lock:
+            if self._depth == 0:
+                self._database.execute("BEGIN IMMEDIATE")
+            self._depth += 1
+            try:
+                yield
+                if self._depth == 1:
+                    self._database.execute("COMMIT")
+            except BaseException:
+                # A full disk has SQLite roll back by itself, or leaves the transaction open.
+                if self._depth == 1 and self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth -= 1
+
+    def get(self, caller: Caller, kind: str, name: str) -> Document | None:
+        """One document, or None."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT document FROM documents"
+                " WHERE account = ? AND region = ? AND kind = ? AND name = ?",
+                (caller.account, caller.region, kind, name),
+            ).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def put(self, caller: Caller, kind: str, name: str, document: Document) -> None:
+        """Store a document, new or instead of the one of this name; its place in order stays."""
+        with self.transaction():
+            self._database.execute(
+                "INSERT INTO documents (account, region, kind, name, created, document)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account, region, kind, name)"
+                " DO UPDATE SET document = excluded.document",
+                (caller.account, caller.region, kind, name, time.time(), json.dumps(document)),
+            )
+
+    def delete(self, caller: Caller, kind: str, name: str) -> None:
+        """Forget a document; nothing happens if there is none."""
+        with self.transaction():
+            self._database.execute(
+                "DELETE FROM documents WHERE account = ? AND region = ? AND kind = ? AND name = ?",
+                (caller.account, caller.region, kind, name),
+            )
+
+    def documents(self, caller: Caller, kind: str, prefix: str = "") -> list[Document]:
+        """All documents of a kind whose name starts with `prefix`, oldest first."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT document FROM documents WHERE account = ? AND region = ? AND kind = ?"
+                " AND substr(name, 1, ?) = ? ORDER BY number",
+                (caller.account, caller.region, kind, len(prefix), prefix),
+            ).fetchall()
+        return [json.loads(row[0]) for row in rows]
+
+    def everywhere(self, kind: str) -> list[tuple[Caller, str, Document]]:
+        """All documents of a kind, of every account and region: for the start-up."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT account, region, name, document FROM documents"
+                " WHERE kind = ? ORDER BY number",
+                (kind,),
+            ).fetchall()
+        return [(Caller(row[0], row[1]), row[2], json.loads(row[3])) for row in rows]
+
+    def emit(self, caller: Caller, event: dict[str, Any]) -> None:
+        """Put an event into the outbox, as part of the running transaction."""
+        with self.transaction():
+            self._database.execute(
+                "INSERT INTO outbox (account, region, created, event) VALUES (?, ?, ?, ?)",
+                (caller.account, caller.region, time.time(), json.dumps(event)),
+            )

@@ -1,0 +1,243 @@
+"""Script mode as other teams use it: what the images' starter does, done the same."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from definitions import IMAGE
+from jobs_of_others import Jobs
+
+from localcloud.containers.toolkit import ScriptMode
+from localcloud.testing import TestCloud
+
+Client = Callable[[str], Any]
+RECORDED = json.loads(Path(__file__).with_name("sagemaker_training_5_1_4.json").read_text())
+cloudy = pytest.mark.integration
+
+
+@pytest.fixture
+def jobs(client: Client, workshop: str, request: pytest.FixtureRequest) -> Jobs:
+    return Jobs(client, workshop, request.node.name.replace("_", "-").split("[")[0][5:])
+
+
+def test_variables_and_arguments_are_those_that_sagemaker_training_sets() -> None:
+    """Recorded from the package itself, for every form of hyperparameter."""
+    environment = RECORDED["training_env"]
+    script = ScriptMode(
+        RECORDED["hyperparameters"],
+        environment["resource_config"],
+        environment["input_data_config"],
+        {"TRAINING_JOB_NAME": "fit", "AWS_REGION": "eu-central-1"},
+        cpus=3,
+    )
+    variables = {"TRAINING_JOB_NAME": "fit", **script.variables()}
+    assert json.loads(variables.pop("SM_TRAINING_ENV")) == {**environment, "num_cpus": 3}
+    assert (variables.pop("SM_NUM_CPUS"), variables.pop("PYTHONPATH")) == ("3", "/opt/ml/code")
+    assert variables == RECORDED["variables"]
+    assert list(script.arguments) == RECORDED["arguments"]
+
+
+@cloudy
+def test_a_shell_script_runs_by_its_own_first_line_with_its_words_whole(jobs: Jobs) -> None:
+    script = (
+        '#!/bin/bash\nset -euo pipefail\nwords=("$@")\n'
+        'echo "$PWD ${#words[@]} ${words[1]}"\n'
+        "python -c 'import sklearn; print(sklearn.__name__)'\n"
+        'cp helper.txt "$SM_MODEL_DIR"\n'
+    )
+    job = jobs.train(
+        {"bin/run.sh": script, "helper.txt": "help", "requirements.txt": "nobody-installs-this"},
+        program="bin/run.sh",
+        hyperparameters={"text": "two words; $(exit 1)"},
+    )
+    assert jobs.log(job["TrainingJobName"]) == [
+        "/opt/ml/code 2 two words; $(exit 1)", "sklearn"
+    ]  # fmt: skip
+    assert jobs.model(job) == {"helper.txt": b"help"}
+
+
+CHILDREN = """
+import multiprocessing, os, subprocess, sys
+def square(n):
+    return n * n
+if __name__ == '__main__':
+    for way in ('fork', 'spawn', 'forkserver'):
+        with multiprocessing.get_context(way).Pool(2) as pool:
+            print(way, pool.map(square, range(4)))
+    config = open('/opt/ml/input/config/resourceconfig.json').read()
+    open('/opt/ml/model/literal', 'w').write(config)
+    code = 'import os; print(os.environ["SM_CURRENT_HOST"], os.listdir("/opt/ml/model"))'
+    print(subprocess.check_output([sys.executable, '-c', code], text=True).strip())
+    subprocess.Popen(['sleep', '60'])
+"""
+
+
+@cloudy
+def test_children_pools_and_literal_paths_work_as_in_the_container(jobs: Jobs) -> None:
+    job = jobs.train({"train.py": CHILDREN})
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert jobs.log(job["TrainingJobName"]) == [
+        "fork [0, 1, 4, 9]", "spawn [0, 1, 4, 9]", "forkserver [0, 1, 4, 9]",
+        "algo-1 ['literal']",
+    ]  # fmt: skip
+
+
+@cloudy
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("import sys; sys.exit(42)", "See job logs for more information, exit code: 42"),
+        ("import sys; sys.exit('na\u00efve \u2603')", "na\u00efve \u2603, exit code: 1"),
+        ("import os; os.kill(os.getpid(), 11)", "killed by SIGSEGV, exit code: 139"),
+        ("raise ValueError('\u00fc' * 3000)", "\u00fc\u00fc\u00fc, exit code: 1"),
+        ("import sys; sys.stdout.buffer.write(b'\\xff\\xfe'); sys.exit(3)", "exit code: 3"),
+    ],
+    ids=["code", "unicode", "signal", "long", "bytes"],
+)
+def test_every_end_is_told_in_the_failure_reason(script: str, said: str, jobs: Jobs) -> None:
+    reason = jobs.train({"train.py": script})["FailureReason"]
+    assert reason.startswith("AlgorithmError: ")
+    assert said in reason
+    assert len(reason) <= 1024
+
+
+@cloudy
+@pytest.mark.slow
+def test_a_log_of_fifty_megabytes_is_no_trouble(jobs: Jobs, cloud: TestCloud) -> None:
+    script = (
+        "import sys\nline = 'x' * 99 + '\\n'\n"
+        "for _ in range(512):\n    sys.stdout.write(line * 1024)\n"
+        "print('validation:f1=0.5')\nraise ValueError('after all that')"
+    )
+    metric = [{"Name": "f1", "Regex": "validation:f1=([0-9.]+)"}]
+    started = time.monotonic()
+    name = jobs.start_training(
+        {"train.py": script},
+        AlgorithmSpecification={
+            "TrainingImage": IMAGE, "TrainingInputMode": "File",
+            "MetricDefinitions": metric,
+        },
+    )  # fmt: skip
+    job = jobs.wait(name)
+    assert time.monotonic() - started < 20
+    assert "ValueError: after all that" in job["FailureReason"]
+    assert [each["Value"] for each in job["FinalMetricDataList"]] == [0.5]
+    log = cloud.address.state / f"jobs/logs/training-job/{name}.log"
+    assert log.stat().st_size > 50_000_000
+    log.unlink()
+
+
+@cloudy
+@pytest.mark.slow
+def test_a_script_that_ignores_sigterm_is_stopped_all_the_same(jobs: Jobs) -> None:
+    script = (
+        "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print('not me'))\n"
+        "print('ready')\nend = time.time() + 60\n"
+        "while time.time() < end:\n    time.sleep(0.1)"
+    )
+    name = jobs.start_training({"train.py": script})
+    while not jobs.describe(name).get("TrainingStartTime") or jobs.log(name) != ["ready"]:
+        time.sleep(0.05)
+    jobs.sagemaker.stop_training_job(TrainingJobName=name)
+    assert jobs.wait(name)["TrainingJobStatus"] == "Stopped"
+    assert jobs.log(name) == ["ready", "not me"]
+
+
+# --- what sources ask for -----------------------------------------------------------------------
+
+
+def wheel(name: str, version: str, text: str, requires: str = "") -> bytes:
+    """A pure Python wheel of one module."""
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{name}.py": text,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        + (f"Requires-Dist: {requires}\n" if requires else ""),
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(
+        f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).decode().rstrip('=')},{len(content)}\n"
+        for path, content in files.items()
+    )
+    files[f"{info}/RECORD"] = record + f"{info}/RECORD,,\n"
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for path, content in files.items():
+            archive.writestr(path, content)
+    return buffer.getvalue()
+
+
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+WHO = "import wanted, sklearn; print(wanted.WHO, sklearn.__version__.split('.')[0])"
+
+
+@cloudy
+def test_requirements_are_installed_beside_the_image_once(jobs: Jobs) -> None:
+    """What the image has already stays: the wheel needs scikit-learn, which is not installed."""
+    unique = os.urandom(4).hex()
+    files = {
+        "train.py": WHO,
+        "requirements.txt": "--find-links wheels\nwanted==1.0  # ours\n",
+        "wheels/wanted-1.0-py3-none-any.whl": wheel(
+            "wanted", "1.0", f"WHO = 'installed {unique}'", "scikit-learn>=1"
+        ),
+        "unique": unique,
+    }
+    first = jobs.train({**files, "requirements.txt": f"# {unique}\n{files['requirements.txt']}"},
+                       Environment=OFFLINE)  # fmt: skip
+    assert first["TrainingJobStatus"] == "Completed", first.get("FailureReason")
+    assert jobs.log(first["TrainingJobName"]) == [
+        "localcloud: installing wanted==1.0", f"installed {unique} 1"
+    ]  # fmt: skip
+    again = jobs.train({"train.py": WHO,
+                        "requirements.txt": f"# {unique}\n{files['requirements.txt']}"},
+                       Environment=OFFLINE)  # fmt: skip
+    assert jobs.log(again["TrainingJobName"]) == [f"installed {unique} 1"]
+
+
+@cloudy
+def test_a_requirement_that_cannot_be_had_is_named(jobs: Jobs) -> None:
+    job = jobs.train(
+        {"train.py": "", "requirements.txt": "no-such-thing-anywhere>=3\n"}, Environment=OFFLINE
+    )
+    assert job["TrainingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith(
+        "AlgorithmError: InstallRequirementsError: no-such-thing-anywhere>=3 could not be installed"
+    )
+
+
+@cloudy
+def test_sources_that_are_a_package_are_installed_and_run_as_a_module(jobs: Jobs) -> None:
+    setup = (
+        "from setuptools import setup, find_packages\n"
+        "setup(name='theirs', version='1', package_dir={'': 'src'},\n"
+        "      packages=find_packages('src'), py_modules=['train'])\n"
+    )
+    job = jobs.train(
+        {
+            "setup.py": setup,
+            "src/theirs/__init__.py": f"WORD = {os.urandom(4).hex()!r}",
+            "src/train.py": "import theirs, sys; print(len(theirs.WORD), __name__, sys.argv[1:])",
+            "train.py": "import theirs, sys; print(len(theirs.WORD), __name__, sys.argv[1:])",
+        },
+        hyperparameters={"depth": "3"},
+        Environment=OFFLINE,
+    )
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert jobs.log(job["TrainingJobName"])[1:] == ["8 __main__ ['--depth', '3']"]
+
+
+@cloudy
+def test_a_pyproject_alone_makes_no_package_as_with_the_images_starter(jobs: Jobs) -> None:
+    job = jobs.train({"train.py": "print(__file__)", "pyproject.toml": "[project]\nname = 'p'\n"})
+    assert jobs.log(job["TrainingJobName"]) == ["/opt/ml/code/train.py"]
