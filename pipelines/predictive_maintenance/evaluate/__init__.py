@@ -1,0 +1,1 @@
+"""The evaluation job: one entry script and what only it needs."""

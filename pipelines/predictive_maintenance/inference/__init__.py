@@ -1,0 +1,1 @@
+"""The serving handlers that travel inside model.tar.gz."""

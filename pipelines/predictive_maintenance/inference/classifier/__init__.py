@@ -1,0 +1,1 @@
+"""The second container of the endpoint: features in, scores out."""

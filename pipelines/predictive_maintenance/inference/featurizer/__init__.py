@@ -1,0 +1,1 @@
+"""The first container of the endpoint: raw rows in, features out."""

@@ -1,0 +1,1 @@
+"""The preprocessing job: one entry script and what only it needs."""

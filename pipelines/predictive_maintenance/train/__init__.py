@@ -1,0 +1,1 @@
+"""The training job: one entry script and what only it needs."""
