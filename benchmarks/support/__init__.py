@@ -1,0 +1,1 @@
+"""What the benchmarks share: a cloud of their own, executions timed, memory sampled."""

@@ -1,0 +1,51 @@
+"""The benchmarks run and end with their figures; how high those are depends on the machine."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+pytestmark = pytest.mark.integration
+
+
+def run(name, *words):
+    """Run a benchmark as `make bench` does and return the object on its last line."""
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / name), *words],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_engine_overhead_ends_with_its_ratios():
+    """The worse of the two shapes is the ratio that counts, and an overhead is part of a wall."""
+    figures = run("engine_overhead.py", "--steps", "2", "--runs", "1")
+    assert figures["python_seconds"] > 0
+    assert figures["per_step_ratio"] == max(figures["chain_ratio"], figures["parallel_ratio"])
+    assert 0 < figures["chain_ratio"] < figures["chain_wall_ratio"]
+    assert 0 < figures["parallel_ratio"] < figures["parallel_wall_ratio"]
+
+
+@pytest.mark.slow
+def test_pipeline_overhead_ends_with_its_ratios():
+    """Each ratio is what its two figures say."""
+    figures = run("pipeline_overhead.py", "--rows", "2000", "--runs", "1")
+    assert figures["rows"] == 2000
+    seconds = {side: figures[f"{side}_seconds"] for side in ("pipeline", "script", "workshop")}
+    memory = {side: figures[f"{side}_bytes"] for side in seconds}
+    assert min(*seconds.values(), *memory.values()) > 0
+    for ratio, expected in (
+        ("ratio_wall", seconds["pipeline"] / seconds["script"]),
+        ("ratio_workshop", seconds["pipeline"] / seconds["workshop"]),
+        ("ratio_memory", memory["pipeline"] / memory["script"]),
+    ):
+        assert figures[ratio] == pytest.approx(expected, rel=0.01)
