@@ -10,16 +10,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from clients import client_of
+from clients import client_of, not_started
 from definitions import ROLE, definition, processing
 
-from localcloud.addresses import HOST, SERVER_FILE, Address
+from localcloud.addresses import HOST, SERVER_FILE
 from localcloud.testing import TestCloud, free_port, localcloud
 
 pytestmark = pytest.mark.integration
@@ -27,17 +25,6 @@ pytestmark = pytest.mark.integration
 
 def other(cloud: TestCloud, **changes: str) -> TestCloud:
     return TestCloud(cloud.address, cloud.environment | changes)
-
-
-@contextmanager
-def not_started(state: Path) -> Iterator[TestCloud]:
-    address = Address(state, free_port())
-    variables = {"LOCALCLOUD_HOME": str(state), "LOCALCLOUD_PORT": str(address.port)}
-    cloud = TestCloud(address, address.apply() | variables)
-    try:
-        yield cloud
-    finally:
-        cloud.command("down")
 
 
 def server_pid(cloud: TestCloud) -> int:

@@ -16,27 +16,16 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from clients import client_of
+from clients import client_of, not_started
 
-from localcloud.addresses import SERVER_FILE, Address
+from localcloud.addresses import SERVER_FILE
 from localcloud.protocol import Caller
 from localcloud.sagemaker.listing import Listing, choose
 from localcloud.store import Store
-from localcloud.testing import TestCloud, free_port, localcloud
+from localcloud.testing import localcloud
 
 pytestmark = pytest.mark.integration
 CALLER = Caller("000000000000", "us-east-1")
-
-
-@contextmanager
-def not_started(state: Path) -> Iterator[TestCloud]:
-    address = Address(state, free_port())
-    variables = {"LOCALCLOUD_HOME": str(state), "LOCALCLOUD_PORT": str(address.port)}
-    cloud = TestCloud(address, address.apply() | variables)
-    try:
-        yield cloud
-    finally:
-        cloud.command("down")
 
 
 @contextmanager
