@@ -18,7 +18,12 @@ setup(
         # Its backends are pickled by their internals, so only one version is known to work.
         "moto[kms,sns,sqs,ssm,secretsmanager,iam,sts,server]==5.2.5",
         "regex>=2024.11",
+        "urllib3>=2",
         "uv>=0.13",
+        # The data plane: a raw ASGI application on them carries a hundred times what WSGI would.
+        "httptools>=0.7,<1",
+        "uvicorn>=0.54,<1",
+        "uvloop>=0.22,<1",
     ],
     entry_points={"console_scripts": ["localcloud=localcloud.cli:main"]},
 )

@@ -125,7 +125,11 @@ def test_regions_do_not_see_each_other(cloud: TestCloud, client: Client) -> None
         ("cloudwatch", "list_metrics", {}),
         ("service-quotas", "list_services", {}),
         ("logs", "create_log_group", {"logGroupName": "x"}),
-        ("sagemaker-runtime", "invoke_endpoint", {"EndpointName": "x", "Body": b""}),
+        (
+            "sagemaker-runtime",
+            "invoke_endpoint_async",
+            {"EndpointName": "x", "InputLocation": "s3://b/k"},
+        ),
         ("s3", "get_bucket_inventory_configuration", {"Bucket": "workshop", "Id": "1"}),
         ("events", "list_rules", {}),
         ("apigatewayv2", "get_apis", {}),

@@ -31,8 +31,8 @@ class Address:
     def from_environment(cls, environment: Mapping[str, str]) -> Address:
         """LOCALCLOUD_HOME (default `.localcloud` in this folder) and LOCALCLOUD_PORT (4566)."""
         text = environment.get("LOCALCLOUD_PORT", str(DEFAULT_PORT))
-        if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65_536:
-            raise BadSetting(f"LOCALCLOUD_PORT must be a port from 1 to 65535, not {text!r}")
+        if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65_535:
+            raise BadSetting(f"LOCALCLOUD_PORT must be a port from 1 to 65534, not {text!r}")
         state = Path(environment.get("LOCALCLOUD_HOME") or ".localcloud").absolute()
         return cls(state, int(text))
 
@@ -41,12 +41,23 @@ class Address:
         """The endpoint URL of every service."""
         return f"http://{HOST}:{self.port}"
 
+    @property
+    def data_port(self) -> int:
+        """The data plane's port: the next one."""
+        return self.port + 1
+
+    @property
+    def data_url(self) -> str:
+        """The endpoint URL of SageMaker Runtime: the same calls as at `url`, without a detour."""
+        return f"http://{HOST}:{self.data_port}"
+
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment variables that make any AWS client talk to this localcloud."""
         region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
         direct = [part for part in environment.get("NO_PROXY", "").split(",") if part]
         return {
             "AWS_ENDPOINT_URL": self.url,
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": self.data_url,
             "AWS_ACCESS_KEY_ID": "localcloud",
             "AWS_SECRET_ACCESS_KEY": "localcloud",
             "AWS_REGION": region or DEFAULT_REGION,

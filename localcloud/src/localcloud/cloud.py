@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from localcloud.containers.images import IMAGES
 from localcloud.containers.records import end_leftovers
 from localcloud.containers.runtime import Runtime
 from localcloud.errors import InvalidParameterException, ResourceNotFound
+from localcloud.forward import forward_to
 from localcloud.gateway import Gateway
 from localcloud.housekeeping import Housekeeping, versions
 from localcloud.logs import Logs
@@ -33,6 +35,7 @@ from localcloud.sagemaker.steps import StepExecutor
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.tunings import Tunings
 from localcloud.store import Store
+from localcloud.traffic import Traffic
 
 ACCOUNT = "000000000000"
 _BEFORE_JOBS = ("CreatePipeline", "UpdatePipeline", "DescribePipeline", "StartPipelineExecution")
@@ -65,6 +68,7 @@ class Cloud:
             self.store, objects, tags, logs, self.runtime, state / "jobs", job_environment
         )
         self.jobs.end_leftovers()
+        self.traffic = Traffic(state, ACCOUNT, objects, lambda _counts: None)
         registry = Registry(self.store, objects, tags)
         self._pipelines = pipelines = Pipelines(self.store, objects, tags)
         self.tunings = Tunings(self.store, self.jobs, tags)
@@ -87,8 +91,13 @@ class Cloud:
             },
             s3=S3Application(objects, ACCOUNT),
             others=records.applications(),
+            runtime=forward_to(address.data_port),
             control=self.control,
         )
+
+    def open(self, listener: socket.socket) -> None:
+        """Serve endpoints on a listening socket."""
+        self.traffic.open(listener)
 
     def control(self, method: str, question: str, body: bytes) -> Mapping[str, Any]:
         """Answers for the command line; what changes something is a POST, which no link makes."""
@@ -135,6 +144,7 @@ class Cloud:
 
     def close(self) -> None:
         """Stop executions and jobs, and let go of the files."""
+        self.traffic.close()
         self.executions.close()
         self.tunings.close()
         self.jobs.close()

@@ -14,10 +14,9 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from localcloud.errors import (
-    ForeignOrigin,
     MissingAuthenticationToken,
     NotEmulated,
     RequestEntityTooLarge,
@@ -27,6 +26,7 @@ from localcloud.errors import (
     UnknownOperation,
     is_disk_full,
 )
+from localcloud.loopback import refuse_foreigners
 from localcloud.operations import Asked, asked
 from localcloud.protocol import Caller, JsonService
 from localcloud.wsgi import Application, Environ, StartResponse
@@ -34,9 +34,6 @@ from localcloud.wsgi import Application, Environ, StartResponse
 CONTROL_PREFIX = "/_localcloud/"
 _SCOPE = re.compile(
     r"Credential=(?P<key>[^/,]*)/\d{8}/(?P<region>[^/,]+)/(?P<service>[^/,]+)/aws4_request"
-)
-_LOOPBACK = re.compile(
-    r"(?:(?:[a-z0-9.-]+\.)?localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.IGNORECASE
 )
 _MAX_BODY = 64 * 1024 * 1024
 _BLOCK = 1024 * 1024
@@ -49,20 +46,22 @@ class Gateway:
     """The WSGI application of everything but data.
 
     `json_services` are ours, by signing name; `s3` is ours; `others` is what moto does well, by
-    signing name; `control` answers the command line, by method, question and body.
+    signing name; `runtime` is SageMaker Runtime, for clients that know this address only; `control`
+    answers the command line, by method, question and body.
     """
 
     account: str
     json_services: Mapping[str, JsonService]
     s3: Application
     others: Mapping[str, Application]
+    runtime: Application
     control: Callable[[str, str, bytes], Mapping[str, Any]]
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         request_id = secrets.token_hex(16)
         try:
-            _refuse_foreigners(environ)
+            refuse_foreigners(environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
             return self._dispatch(environ, start_response, request_id)
         except ServiceError as error:
             return _refuse(start_response, error, _JSON, request_id)
@@ -78,8 +77,9 @@ class Gateway:
             document = self.control(environ["REQUEST_METHOD"], question, _body(environ))
             return _answer(start_response, json.dumps(document).encode(), request_id)
         service, region = _signed_for(environ)
-        if service == "s3" or (service is None and "HTTP_X_AMZ_TARGET" not in environ):
-            return self.s3(environ, start_response)
+        application = self._reads_itself(service, environ)
+        if application is not None:
+            return application(environ, start_response)
         body = _body(environ)
         if service is None:
             raise MissingAuthenticationToken("The request is not signed")
@@ -94,6 +94,14 @@ class Gateway:
         except Exception as error:  # noqa: BLE001 - told in the client's own protocol
             return _refuse(start_response, _internal(environ, error), meant, request_id)
         return _answer(start_response, answer, request_id)
+
+    def _reads_itself(self, service: str | None, environ: Environ) -> Application | None:
+        """Who answers a request whose body is data and no document."""
+        if service == "sagemaker" and environ["PATH_INFO"].startswith("/endpoints/"):
+            return self.runtime
+        if service == "s3" or (service is None and "HTTP_X_AMZ_TARGET" not in environ):
+            return self.s3
+        return None
 
     def _call(
         self, service: str, caller: Caller, meant: Asked, environ: Environ, body: bytes
@@ -122,16 +130,6 @@ def _signed_for(environ: Environ) -> tuple[str | None, str]:
         authorization = f"Credential={query.get('X-Amz-Credential', [''])[0]}"
     found = _SCOPE.search(authorization)
     return (found["service"], found["region"]) if found else (None, "us-east-1")
-
-
-def _refuse_foreigners(environ: Environ) -> None:
-    """Pages of other origins and names that point here from elsewhere get nothing."""
-    host = environ.get("HTTP_HOST", "")
-    if not _LOOPBACK.fullmatch(host):
-        raise ForeignOrigin(f"localcloud answers on loopback names only, not on {host[:80]!r}")
-    origin = environ.get("HTTP_ORIGIN")
-    if origin is not None and not _LOOPBACK.fullmatch(urlsplit(origin).netloc):
-        raise ForeignOrigin(f"localcloud answers no page of another origin: {origin[:80]!r}")
 
 
 def _body(environ: Environ) -> bytes:

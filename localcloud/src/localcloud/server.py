@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cheroot.wsgi import Server
 
 THREADS = 32
+_BACKLOG = 256
 _M_MMAP_THRESHOLD = -3  # malloc.h
 
 
@@ -68,8 +69,18 @@ def _serve(state: Path, port: int) -> int:
             f"Port {port} is taken ({error}). Stop what uses it, or choose another one with "
             "LOCALCLOUD_PORT."
         )
+    address = Address(state, port)
     try:
-        cloud = Cloud(Address(state, port))
+        listener = socket.create_server((HOST, address.data_port), backlog=_BACKLOG)
+    except OSError as error:
+        server.stop()
+        return _refuse(
+            f"Port {address.data_port} is taken ({error}); it is for requests to endpoints, always "
+            "the one after LOCALCLOUD_PORT. Stop what uses it, or choose another LOCALCLOUD_PORT."
+        )
+    try:
+        cloud = Cloud(address)
+        cloud.open(listener)
         server.wsgi_app = cloud.gateway
         _write_server_file(state, port)
     except Exception as error:  # noqa: BLE001 - whoever waits for `ready` gets a sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -54,7 +55,11 @@ def localcloud(state: Path) -> Iterator[TestCloud]:
 
 
 def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody uses now, as nobody does the next one: the data plane's."""
+    while True:
+        with socket.socket() as probe, socket.socket() as second:
+            probe.bind((HOST, 0))
+            port = int(probe.getsockname()[1])
+            with contextlib.suppress(OSError, OverflowError):
+                second.bind((HOST, port + 1))
+                return port

@@ -1,0 +1,128 @@
+"""The data plane's process; the gateway starts it with its sockets by their numbers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from localcloud.dataplane.app import Application
+from localcloud.dataplane.capture import FLUSH_SECONDS, Captures
+from localcloud.dataplane.counters import Counters
+from localcloud.dataplane.invocation import Invocations
+from localcloud.dataplane.routes import Routes
+
+_COUNT_SECONDS = 1.0
+_LONGEST_ORDER = 16 * 1024 * 1024
+_IDLE_SECONDS = 75
+_LAST_SECONDS = 10
+"""How long requests that are being answered may still take when it shall end."""
+Document = dict[str, Any]
+
+
+class DataPlane:
+    """The server and its orders: JSON lines on a socket whose end is the end."""
+
+    def __init__(self, account: str, folder: Path) -> None:
+        self._writer: asyncio.StreamWriter | None = None
+        self._captures = Captures(folder, lambda name: self._tell({"captured": name}))
+        self._counters = Counters()
+        self._routes = Routes(account, self._captures)
+        self._tasks: set[asyncio.Task[None]] = set()
+        config = uvicorn.Config(
+            Application(Invocations(self._routes, self._counters)),
+            http="httptools", ws="none", lifespan="off", interface="asgi3",
+            access_log=False, log_config=None, server_header=False, backlog=128,
+            timeout_keep_alive=_IDLE_SECONDS, timeout_graceful_shutdown=_LAST_SECONDS,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+
+    async def run(self, orders: socket.socket, listener: socket.socket) -> None:
+        """Serve until told to end; what was captured is handed over then."""
+        reader, self._writer = await asyncio.open_connection(sock=orders, limit=_LONGEST_ORDER)
+        self._do(self._report())
+        self._do(self._obey(reader))
+        await self._server.serve(sockets=[listener])
+        self._captures.flush(ending=True)
+        self._tell_counts()
+        self._tell({"ended": True})
+        with contextlib.suppress(ConnectionError):
+            await self._writer.drain()
+
+    async def _obey(self, reader: asyncio.StreamReader) -> None:
+        self._tell({"ready": True})
+        while line := await reader.readline():
+            order = json.loads(line)
+            match order["do"]:
+                case "route":
+                    self._routes.put(order)
+                    self._tell({"done": order["id"]})
+                case "forget":
+                    self._routes.forget(order["region"], order["endpoint"])
+                    self._tell({"done": order["id"]})
+                case "drain":
+                    self._do(self._drain(order))
+                case "end":
+                    break
+        self._server.should_exit = True
+
+    async def _drain(self, order: Document) -> None:
+        await self._routes.drain(order["fleet"])
+        self._tell({"done": order["id"]})
+
+    async def _report(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + _COUNT_SECONDS
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            self._captures.flush()
+            if loop.time() >= due:
+                due = loop.time() + _COUNT_SECONDS
+                self._tell_counts()
+
+    def _tell_counts(self) -> None:
+        counts = self._counters.take()
+        if counts:
+            self._tell({"counts": counts})
+
+    def _tell(self, message: Document) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(json.dumps(message).encode() + b"\n")
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def main() -> int:
+    """Serve on the listening socket until the other one ends."""
+    parser = argparse.ArgumentParser(prog="localcloud.dataplane")
+    parser.add_argument("--account", required=True)
+    parser.add_argument("--captures", type=Path, required=True)
+    parser.add_argument("--orders", type=int, required=True)
+    parser.add_argument("--listener", type=int, required=True)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    plane = DataPlane(options.account, options.captures)
+    with (
+        socket.socket(fileno=options.orders) as orders,
+        socket.socket(fileno=options.listener) as listener,
+    ):
+        uvloop.run(plane.run(orders, listener))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
