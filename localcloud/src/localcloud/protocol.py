@@ -14,8 +14,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
-from botocore.session import get_session
 
 from localcloud.errors import (
     NotEmulated,
@@ -87,7 +87,7 @@ class JsonService:
 @cache
 def service_model(name: str) -> ServiceModel:
     """Botocore's model of a service, loaded once."""
-    return get_session().get_service_model(name)
+    return ServiceModel(Loader().load_service_model(name, "service-2"), name)
 
 
 def parse(

@@ -18,6 +18,8 @@ from typing import BinaryIO, Protocol
 BLOCK = 1 << 20
 """Bytes read at a time; what a transfer holds in memory."""
 _READ_ONLY = 0o444
+_PART = 8 << 20
+"""Bytes from which on AWS's clients upload in parts."""
 
 
 class Readable(Protocol):
@@ -30,11 +32,15 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A whole file of the folder: its name, its size in bytes, the MD5 of its bytes in hex."""
+    """A whole file of the folder: its name and size in bytes.
+
+    ``etag`` is the MD5 of its bytes in hex; of a large file that was adopted it is what S3 gives an
+    object that came in parts, which says nothing of the bytes.
+    """
 
     name: str
     size: int
-    md5: str
+    etag: str
 
 
 class BlobFolder:
@@ -69,13 +75,14 @@ class BlobFolder:
     def adopt(self, path: Path) -> Blob:
         """A file with the content of ``path``: the same one if it can be linked, else a copy.
 
-        A linked file becomes read-only.
+        A linked file becomes read-only. A large one is not read: that would take longer than a job.
         """
         path = path.resolve(strict=True)
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            md5 = _md5(file)
-        return Blob(self._link(path), size, md5)
+            parts = -(-size // _PART)
+            etag = f"{secrets.token_hex(16)}-{parts}" if parts > 1 else _md5(file)
+        return Blob(self._link(path), size, etag)
 
     def duplicate(self, name: str) -> str:
         """A second name for a file's content, by hard link where there can be one."""

@@ -104,7 +104,7 @@ class Uploads:
                 connection.execute(
                     "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)",
                     [
-                        upload.id, number, blob.name, blob.size, blob.md5, to_milliseconds(now),
+                        upload.id, number, blob.name, blob.size, blob.etag, to_milliseconds(now),
                         json.dumps(dict(checksums)),
                     ],
                 )  # fmt: skip
@@ -112,7 +112,7 @@ class Uploads:
             self._store.blobs.remove([blob.name])
             raise
         self._store.blobs.remove(row["blob"] for row in old)
-        return Part(number, blob.name, blob.size, blob.md5, now, checksums)
+        return Part(number, blob.name, blob.size, blob.etag, now, checksums)
 
     def parts(self, upload: Upload) -> list[Part]:
         """The parts that have arrived, by number."""

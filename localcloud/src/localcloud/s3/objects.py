@@ -133,7 +133,7 @@ class ObjectStore:
     ) -> StoredObject:
         """Make a received file the current version of an object, or remove the file and raise.
 
-        ``etag`` is the MD5 unless it is given; ``upload`` is the multipart upload that ends here.
+        ``etag`` is the blob's unless it is given; ``upload`` the multipart upload that ends here.
         """
         encoded = encode_key(key)
         try:
@@ -152,7 +152,7 @@ class ObjectStore:
                         version,
                         blob.name,
                         blob.size,
-                        etag or blob.md5,
+                        etag or blob.etag,
                         to_milliseconds(self.clock()),
                         json.dumps(asdict(attributes)),
                     ],
