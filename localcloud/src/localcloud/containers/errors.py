@@ -43,3 +43,7 @@ class NothingKept(ContainerError):  # noqa: N818 - reads as the sentence it make
 
 class JobFolderFailed(ContainerError):  # noqa: N818 - reads as the sentence it makes
     """The folder of a job cannot be made; the text names it and the reason."""
+
+
+class StartFailed(ContainerError):  # noqa: N818 - reads as the sentence it makes
+    """A serving container does not serve; the text names it and ends with its own last lines."""

@@ -21,14 +21,21 @@ def failure_reason(root: Path, log: Path, exit_code: int, limit: int = REASON_LI
 
     The job's own words are in /opt/ml/output/failure, or are the last error in its log.
     """
-    own = read_text(root / "output" / "failure") or _last_error(log)
+    own = read_text(root / "output" / "failure") or last_error(log)
     if exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        own = f"{own} (killed by {name})" if own else f"killed by {name}"
+        killed = how_it_ended(exit_code)
+        own = f"{own} ({killed})" if own else killed
     # A container reports a signal as 128 and its number.
     ending = f", exit code: {exit_code if exit_code >= 0 else 128 - exit_code}"
     start = f"AlgorithmError: {own or 'See job logs for more information'}"
     return start[: limit - len(ending)] + ending
+
+
+def how_it_ended(exit_code: int) -> str:
+    """A process's end in words: its exit code, or the signal that killed it."""
+    if exit_code < 0:
+        return f"killed by {signal.Signals(-exit_code).name}"
+    return f"exit code {exit_code}"
 
 
 def read_text(path: Path) -> str:
@@ -65,17 +72,20 @@ def _number(text: str) -> tuple[float] | None:
         return None
 
 
-def _last_error(log: Path) -> str:
-    """The last exception without its frames, or else the last line that says anything."""
+def last_error(log: Path, start: int = 0) -> str:
+    """The last exception without its frames, or else the last line that says anything.
+
+    Only what was written from the byte `start` on counts.
+    """
     try:
         with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            file.seek(max(start, file.seek(0, os.SEEK_END) - _TAIL))
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    start = max((n for n, line in enumerate(lines) if line.startswith(_TRACEBACK)), default=None)
-    if start is not None:
-        said = [n for n, line in enumerate(lines) if n > start and line and line[0] != " "]
+    last = max((n for n, line in enumerate(lines) if line.startswith(_TRACEBACK)), default=None)
+    if last is not None:
+        said = [n for n, line in enumerate(lines) if n > last and line and line[0] != " "]
         if said:
             return "\n".join(lines[said[0] :][:_LINES]).strip()
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
