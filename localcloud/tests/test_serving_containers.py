@@ -372,6 +372,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="reads /proc")
 @pytest.mark.parametrize("together", [False, True])
 def test_nothing_survives_the_kill_of_what_started_it(tmp_path: Path, *, together: bool) -> None:

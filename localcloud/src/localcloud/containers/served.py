@@ -20,7 +20,7 @@ _PING_SECONDS = 2.0
 _IDLE_PINGS = 2
 """Pings that an idle container may leave unanswered."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 10.0
-_STEADY_SECONDS = 30.0
+_STEADY_SECONDS = 5.0
 """A container that has served as long as this is started again at once."""
 
 
@@ -114,6 +114,8 @@ class Served:
                     process = self._run(self._timeout, self._ending)
                     break
                 except StartFailed as exc:
+                    if self._ending.is_set():
+                        return
                     why = str(exc)
                     _log.warning("%s", exc)
                 except Exception:  # noqa: BLE001 - whatever it is, the next attempt may succeed

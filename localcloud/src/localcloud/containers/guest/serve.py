@@ -12,6 +12,7 @@ one number, odd while a handler is at work, so that who supervises can tell busy
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gc
 import importlib
@@ -37,7 +38,7 @@ TEXT_TYPES = (JSON, CSV)
 LARGEST_BODY = 100 * 1024 * 1024
 LARGEST_HEAD = 64 * 1024
 MOST_CONNECTIONS = 256
-SEND_SECONDS = 10.0
+LAST_SEND_SECONDS = 5.0
 _READ = 64 * 1024
 _JOINED_BELOW = 256 * 1024
 
@@ -234,12 +235,17 @@ def render(result: Any) -> bytes | list[bytes]:
     return _of_object(result)
 
 
-def plain(status: int, text: str = "", content_type: str = "text/plain; charset=utf-8") -> bytes:
+def plain(
+    status: int,
+    text: str = "",
+    content_type: str = "text/plain; charset=utf-8",
+    *,
+    close: bool = False,
+) -> bytes:
     """A response of our own."""
     body = text.encode()
-    return b"%sContent-Length: %d\r\n\r\n%s" % (
-        _head(status, [("Content-Type", content_type)]), len(body), body
-    )  # fmt: skip
+    headers = [("Content-Type", content_type), *([("Connection", "close")] if close else [])]
+    return b"%sContent-Length: %d\r\n\r\n%s" % (_head(status, headers), len(body), body)
 
 
 def page(status: int) -> bytes:
@@ -317,13 +323,10 @@ class Request:
         length = headers.get(b"content-length", b"0")
         if not length.isdigit():
             raise Refusal(400, "Content-Length must be a number")
-        self.length = int(length)
+        self.length = int(length[:20])
         if self.length > LARGEST_BODY:
             raise Refusal(413, f"a body must be at most {LARGEST_BODY} bytes, not {self.length}")
-        connection = headers.get(b"connection", b"").lower()
-        self.keep = (
-            connection == b"keep-alive" if words[2] == b"HTTP/1.0" else connection != b"close"
-        )
+        self.keep = words[2] != b"HTTP/1.0" and headers.get(b"connection", b"").lower() != b"close"
         self.expects = headers.get(b"expect", b"").lower() == b"100-continue"
         self.headers = headers
 
@@ -333,20 +336,34 @@ class Request:
 
 
 class Connection:
-    """A client's connection and what of its next request has come."""
+    """A client's connection: what of its next request has come, what of its answer has not left."""
 
-    __slots__ = ("_body", "_filled", "_pending", "_request", "socket")
+    __slots__ = (
+        "_body",
+        "_filled",
+        "_pending",
+        "_request",
+        "_unsent",
+        "closing",
+        "events",
+        "socket",
+    )
 
     def __init__(self, client: socket.socket) -> None:
         client.setblocking(False)  # noqa: FBT003 - has no name
         self.socket = client
+        self.events = selectors.EVENT_READ
+        self.closing = False
         self._pending = b""
         self._request: Request | None = None
         self._body = bytearray()
         self._filled = 0
+        self._unsent: list[memoryview] = []
 
     def receive(self) -> bool:
         """Take what has come; whether the client is still there."""
+        if self.closing:  # the rest of what was refused: else it would not read the refusal
+            return bool(self.socket.recv(_READ))
         if self._request is not None:
             count = self.socket.recv_into(memoryview(self._body)[self._filled :])
             self._filled += count
@@ -363,7 +380,7 @@ class Connection:
                 return None
             whole, self._body, self._request = self._body, bytearray(), None
             return request, whole
-        end = self._pending.find(b"\r\n\r\n")
+        end = self._pending.find(b"\r\n\r\n", 0, LARGEST_HEAD)
         if end < 0:
             if len(self._pending) > LARGEST_HEAD:
                 raise Refusal(431, f"a request's head must be at most {LARGEST_HEAD} bytes")
@@ -381,16 +398,28 @@ class Connection:
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         return None
 
-    def send(self, data: bytes) -> None:
-        """Send all of it; raises OSError if the client does not take it in time."""
-        try:
-            sent = self.socket.send(data)
-        except BlockingIOError:
+    def send(self, *pieces: bytes) -> None:
+        """Send what the client takes now; `flush` sends the rest. Raises OSError if it is gone."""
+        for piece in pieces:
             sent = 0
-        if sent < len(data):
-            self.socket.settimeout(SEND_SECONDS)
-            self.socket.sendall(memoryview(data)[sent:])
-            self.socket.setblocking(False)  # noqa: FBT003 - has no name
+            if not self._unsent:
+                with contextlib.suppress(BlockingIOError):
+                    sent = self.socket.send(piece)
+            if sent < len(piece):
+                self._unsent.append(memoryview(piece)[sent:])
+
+    def flush(self) -> bool:
+        """Send more of what has not left; whether all has."""
+        if self._unsent:
+            rest, self._unsent = self._unsent, []
+            self.send(*rest)  # type: ignore[arg-type]
+        return not self._unsent
+
+    def finish(self) -> None:
+        """Send all that has not left, this process's last answer, to a client that reads it."""
+        self.socket.settimeout(LAST_SEND_SECONDS)
+        for piece in self._unsent:
+            self.socket.sendall(piece)
 
 
 # --- the server ---------------------------------------------------------------------------------
@@ -422,11 +451,11 @@ class Server:
         """Answer until SIGTERM."""
         signal.signal(signal.SIGTERM, self._end)
         while True:
-            for key, _ in self._selector.select():
+            for key, events in self._selector.select():
                 if key.data is None:
                     self._take()
                 else:
-                    self._listen(key.data)
+                    self._attend(key.data, events)
                 if self._ending:
                     sys.exit(0)
 
@@ -446,32 +475,44 @@ class Server:
         self._connections += 1
         self._selector.register(client, selectors.EVENT_READ, Connection(client))
 
-    def _listen(self, connection: Connection) -> None:
+    def _attend(self, connection: Connection, events: int) -> None:
+        """Do what can be done for a client without waiting for it."""
         try:
-            if connection.receive() and self._answer_all(connection):
-                return
+            here = not events & selectors.EVENT_READ or connection.receive()
+            wanted = self._go_on(connection) if here else 0
+            if self._ending:
+                connection.finish()
         except BlockingIOError:
             return
         except OSError:
-            pass
-        self._selector.unregister(connection.socket)
-        connection.socket.close()
-        self._connections -= 1
+            wanted = 0
+        if not wanted:
+            self._selector.unregister(connection.socket)
+            connection.socket.close()
+            self._connections -= 1
+        elif wanted != connection.events:
+            self._selector.modify(connection.socket, wanted, connection)
+            connection.events = wanted
 
-    def _answer_all(self, connection: Connection) -> bool:
-        """Answer the requests that have come whole; whether the connection stays."""
+    def _go_on(self, connection: Connection) -> int:
+        """Answer the requests that have come whole; the events to wait for, 0 to end it."""
         try:
-            while (found := connection.next()) is not None:
+            while connection.flush():
+                if connection.closing or self._ending:
+                    connection.socket.shutdown(socket.SHUT_WR)
+                    return selectors.EVENT_READ
+                found = connection.next()
+                if found is None:
+                    return selectors.EVENT_READ
                 request, body = found
                 answer = self._answer(request, body)
-                for piece in (answer,) if isinstance(answer, bytes) else answer:
-                    connection.send(piece)
-                if not request.keep or self._ending:
-                    return False
+                connection.closing = not request.keep
+                connection.send(*((answer,) if isinstance(answer, bytes) else answer))
         except Refusal as refusal:
-            connection.send(plain(refusal.status, f"{refusal}\n"))
-            return False
-        return True
+            connection.closing = True
+            connection.send(plain(refusal.status, f"{refusal}\n", close=True))
+            return self._go_on(connection)
+        return selectors.EVENT_WRITE
 
     def _answer(self, request: Request, body: Any) -> bytes | list[bytes]:
         method, path = request.method, request.path
