@@ -144,6 +144,10 @@ def test_a_start_can_be_called_off(workshop: Workshop) -> None:
             {"code/other.py": ECHO}, {},
             "/opt/ml/model/code has no 'inference.py', its SAGEMAKER_PROGRAM",
         ),
+        (
+            {"code/inference.py": ECHO}, {"SAGEMAKER_MODEL_SERVER_TIMEOUT": "long"},
+            "SAGEMAKER_MODEL_SERVER_TIMEOUT must be a whole number of seconds, not 'long'",
+        ),
         ({"inference.py": ECHO}, {"SAGEMAKER_SUBMIT_DIRECTORY": "/home/me"}, "must be under"),
         (
             {"code/inference.py": ECHO, "code/requirements.txt": "no-such-package-at-all==9\n"},

@@ -317,6 +317,45 @@ def test_the_code_may_lie_elsewhere_and_bring_modules_of_its_own(workshop: Works
     assert ask(socket, "").body == b"mine"
 
 
+TOOLKIT = """
+from sagemaker_containers.beta.framework import (
+    content_types, encoders, env, modules, transformer, worker,
+)
+from sagemaker_inference import content_types as types, decoder, encoder, errors
+
+def model_fn(model_dir):
+    return None
+
+def input_fn(body, content_type):
+    if content_type == "text/x-none":
+        raise errors.UnsupportedFormatError(content_type)
+    if content_type == "text/x-env":
+        return env.ServingEnv()
+    return encoders.decode(body, content_types.CSV), decoder.decode(body, types.CSV)
+
+def predict_fn(data, model):
+    return [each.tolist() for each in data]
+
+def output_fn(prediction, accept):
+    if accept == "text/csv":
+        return worker.Response(encoder.encode(prediction[0], accept), status=201, mimetype=accept)
+    return worker.Response(encoders.encode(prediction, accept))
+"""
+
+
+def test_what_scripts_import_of_sagemakers_own_toolkits_is_there(workshop: Workshop) -> None:
+    socket, log = workshop.serve(TOOLKIT)
+    answer = ask(socket, "1,2\n3,4\n")
+    assert json.loads(answer.body) == [[[1.0, 2.0], [3.0, 4.0]], [[1, 2], [3, 4]]]
+    assert answer.content_type == "application/json"
+    answer = ask(socket, "1,2\n3,4\n", "text/csv", "text/csv")
+    assert (answer.status, answer.body) == (201, b"1.0,2.0\n3.0,4.0\n")
+    assert ask(socket, "1,2\n", "text/x-none").status == 415
+    assert ask(socket, "1,2\n", "text/csv", "text/x-none").status == 406
+    assert ask(socket, "", "text/x-env").status == 500
+    assert "localcloud has no sagemaker_containers.beta.framework.env.ServingEnv" in log.read_text()
+
+
 def test_two_containers_see_their_own_opt_ml(workshop: Workshop) -> None:
     texts = ["one", "two"]
     handler = ECHO.replace("body, content_type", "open('/opt/ml/model/text').read(), content_type")

@@ -103,6 +103,16 @@ def lay_out(
     )
 
 
+def model_server_timeout(spec: ContainerSpec) -> float:
+    """The seconds that one request may take; raises StartFailed."""
+    given = spec.environment["SAGEMAKER_MODEL_SERVER_TIMEOUT"]
+    if not given.isdigit():
+        raise StartFailed(
+            f"SAGEMAKER_MODEL_SERVER_TIMEOUT must be a whole number of seconds, not {given!r}"
+        )
+    return float(given)
+
+
 def _image_environment(image: Image, region: str) -> dict[str, str]:
     return {
         "SAGEMAKER_BIND_TO_PORT": "8080",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import threading
 import time
 
 from localcloud.containers.errors import ContainerError, StartFailed
-from localcloud.containers.model_layout import Place
+from localcloud.containers.model_layout import Place, model_server_timeout
 from localcloud.containers.outcome import how_it_ended, last_error
 from localcloud.containers.runtime import Container, ContainerSpec, Runtime, stop_all
 from localcloud.containers.sockets import answers_ping
@@ -37,7 +38,7 @@ class Served:
         self._process: Container | None = None
         self._supervisor: threading.Thread | None = None
         self._timeout = 60.0
-        self._busy_limit = float(spec.environment["SAGEMAKER_MODEL_SERVER_TIMEOUT"])
+        self._busy_limit = model_server_timeout(spec)
         self.restarts = 0
 
     def start(self, timeout: float, stopping: threading.Event) -> None:
@@ -147,8 +148,10 @@ class Served:
 
     def _pulse(self) -> int:
         """The container's own count, odd while a handler is at work."""
-        return int.from_bytes(self._place.pulse.read_bytes(), sys.byteorder)
+        with contextlib.suppress(OSError):
+            return int.from_bytes(self._place.pulse.read_bytes(), sys.byteorder)
+        return 0
 
     def _note(self, text: str) -> None:
-        with self._place.log.open("a") as log:
+        with contextlib.suppress(OSError), self._place.log.open("a") as log:
             log.write(f"localcloud: {text}\n")

@@ -133,9 +133,9 @@ class ModelInstance:
                 container, place, self._objects, name=f"{self.name}/{container.hostname}",
                 region=self._region, cpus=self._cpus, environment=self._environment,
             )  # fmt: skip
+            return Served(self._runtime, spec, place, who)
         except (StartFailed, ImageNotSupported) as exc:
             raise StartFailed(f"{who} could not be started: {exc}") from exc
-        return Served(self._runtime, spec, place, who)
 
     def _clear(self) -> None:
         """Delete what a start lays out, also that of an earlier run under the same folder."""

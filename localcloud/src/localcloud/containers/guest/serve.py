@@ -16,7 +16,6 @@ import contextlib
 import csv
 import gc
 import importlib
-import io
 import json
 import logging
 import mmap
@@ -32,7 +31,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
-JSON, CSV, NPY, ANY = "application/json", "text/csv", "application/x-npy", "*/*"
+JSON, CSV, ANY = "application/json", "text/csv", "*/*"
 TEXT_TYPES = (JSON, CSV)
 """Bodies of exactly these content types are handed over as str, all others as bytes."""
 LARGEST_BODY = 100 * 1024 * 1024
@@ -46,34 +45,22 @@ _JOINED_BELOW = 256 * 1024
 # --- the framework's default functions ----------------------------------------------------------
 
 
-class UnsupportedFormatError(Exception):
-    """A content type that the framework's own functions do not know."""
-
-    def __init__(self, content_type: str) -> None:
-        super().__init__(
-            f"Content type {content_type} is not supported by this framework. Implement input_fn "
-            "to read the request or output_fn to write the response."
-        )
+def _toolkit(name: str) -> Any:
+    """A module of the toolkit that the images carry; see the folder beside this file."""
+    return importlib.import_module(f"sagemaker_containers._{name}")
 
 
 def _decode_array(body: Any, content_type: str) -> Any:
-    """The scikit-learn container's input_fn: a numpy array; float32 if it came as text."""
-    np = importlib.import_module("numpy")
-    if content_type == NPY:
-        return np.load(io.BytesIO(body), allow_pickle=False)
-    if content_type == JSON:
-        return np.array(json.loads(body)).astype(np.float32)
-    if content_type == CSV:
-        rows = list(csv.reader(io.StringIO(body), strict=True))
-        return np.array(rows).squeeze().astype(np.float32)
-    raise UnsupportedFormatError(content_type)
+    """The scikit-learn container's input_fn: a numpy array; of float32 if it came as text."""
+    array = _toolkit("encoders").decode(body, content_type)
+    return array.astype("float32") if content_type in TEXT_TYPES else array
 
 
 def _decode_matrix(body: Any, content_type: str) -> Any:
     """The XGBoost container's input_fn: a DMatrix."""
     media_type = content_type.partition(";")[0].strip()
     if media_type not in (CSV, "text/libsvm", "text/x-libsvm"):
-        raise UnsupportedFormatError(media_type)
+        raise _toolkit("errors").UnsupportedFormatError(media_type)
     np, xgboost = importlib.import_module("numpy"), importlib.import_module("xgboost")
     text = body if isinstance(body, str) else bytes(body).decode()
     rows = _csv_rows(text) if media_type == CSV else _libsvm_rows(text)
@@ -114,20 +101,7 @@ def _predict_unvalidated(data: Any, model: Any) -> Any:
 
 def _encode(prediction: Any, accept: str) -> tuple[Any, str]:
     """Both containers' output_fn."""
-    if accept == JSON:
-        return json.dumps(prediction, default=lambda value: value.tolist()), accept
-    if accept not in (NPY, CSV):
-        raise UnsupportedFormatError(accept)
-    np = importlib.import_module("numpy")
-    if accept == NPY:
-        binary = io.BytesIO()
-        np.save(binary, prediction)
-        return binary.getvalue(), accept
-    array = np.array(prediction)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n", strict=True)
-    writer.writerows(array.reshape(-1, 1) if array.ndim == 1 else array)
-    return text.getvalue(), accept
+    return _toolkit("encoders").encode(prediction, accept), accept
 
 
 _DEFAULTS: Mapping[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
@@ -443,7 +417,7 @@ class Server:
         made = f"{path}~"
         Path(made).unlink(missing_ok=True)
         self._listener.bind(made)
-        self._listener.listen(128)
+        self._listener.listen(1024)
         Path(made).rename(path)
         self._selector.register(self._listener, selectors.EVENT_READ)
 
@@ -571,6 +545,7 @@ def main() -> NoReturn:
     del sys.argv[1:]
     here = Path(__file__).parent
     sys.path[:] = [folder for folder in sys.path if Path(folder) != here]
+    sys.path.append(str(here / "toolkit"))
     logging.basicConfig(
         format="%(asctime)s %(levelname)s - %(name)s - %(message)s",
         level=int(os.environ["SAGEMAKER_CONTAINER_LOG_LEVEL"]),
