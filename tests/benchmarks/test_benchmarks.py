@@ -36,6 +36,16 @@ def test_engine_overhead_ends_with_its_ratios():
 
 
 @pytest.mark.slow
+def test_serving_containers_ends_with_its_figures():
+    """Nothing is free: a start, a restart and a request all take some time."""
+    figures = run("serving_containers.py", "--seconds", "0.5", "--runs", "1")
+    assert figures["requests_per_second"] > 1000
+    assert 0 < figures["p50_microseconds"] <= figures["p99_microseconds"]
+    assert 0 < figures["restart_seconds"] < 5
+    assert 0 < figures["start_seconds"] < 30
+
+
+@pytest.mark.slow
 def test_pipeline_overhead_ends_with_its_ratios():
     """Each ratio is what its two figures say."""
     figures = run("pipeline_overhead.py", "--rows", "2000", "--runs", "1")
