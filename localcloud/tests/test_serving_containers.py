@@ -349,6 +349,19 @@ def test_a_long_folder_gets_short_socket_names(workshop: Workshop) -> None:
     assert not path.parent.exists()
 
 
+def test_short_socket_names_of_folders_that_are_gone_are_swept(workshop: Workshop) -> None:
+    """What a killed process leaves outside its state folder."""
+    folder = workshop.folder / ("deep-" * 20) / "instance"
+    instance = workshop.instance(workshop.container(ECHO), folder=folder)
+    left = instance.sockets[0].parent.with_name("left-by-a-killed-process")
+    left.mkdir(parents=True, mode=0o700)
+    (left / "00.sock").touch()
+    (left / "of").write_text(str(workshop.folder / "gone"))
+    instance.start(30)
+    assert not left.exists()
+    instance.stop()
+
+
 def test_without_namespaces_and_forks_a_container_serves_as_well(tmp_path: Path) -> None:
     """What happens outside Linux: /opt/ml is replaced in the environment."""
     runtime = Runtime(tmp_path / "state", Images(), fork=False)

@@ -82,6 +82,13 @@ def test_an_accept_that_names_nothing_becomes_the_containers_default(
     assert json.loads(ask(socket, "1", "text/csv", accept).body)[4] == seen
 
 
+def test_any_number_of_content_types_is_answered(workshop: Workshop) -> None:
+    socket, _ = workshop.serve(ECHO)
+    for number in range(200):
+        kind = f"multipart/form-data; boundary={number}"
+        assert ask(socket, "1", kind).content_type == kind
+
+
 def test_ping_answers_200_and_what_is_not_there_404(show: Path) -> None:
     assert ask(show, url="/ping", method="GET") == Answer(
         200, b"", "application/json", {"Content-Type": "application/json", "Content-Length": "0"}

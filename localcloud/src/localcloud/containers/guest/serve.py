@@ -40,6 +40,7 @@ MOST_CONNECTIONS = 256
 LAST_SEND_SECONDS = 5.0
 _READ = 64 * 1024
 _JOINED_BELOW = 256 * 1024
+_MOST_HEADS = 64
 
 
 # --- the framework's default functions ----------------------------------------------------------
@@ -199,6 +200,8 @@ def render(result: Any) -> bytes | list[bytes]:
             return _of_object(response)
         head = _heads.get(mimetype)
         if head is None:
+            if len(_heads) >= _MOST_HEADS:  # a handler may give back whatever a client names
+                _heads.clear()
             head = _heads[mimetype] = _head(200, [("Content-Type", _full_type(mimetype))])
         return _joined(head, body)
     if isinstance(result, _Refused):
