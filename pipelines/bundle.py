@@ -51,7 +51,7 @@ JOBS: Final[Mapping[str, Job]] = {
         (
             *_SHARED,
             f"{_MODEL}/preprocess/*.py",
-            f"{_MODEL}/inference/__init__.py",
+            f"{_MODEL}/inference/*.py",
             f"{_MODEL}/inference/featurizer/*.py",
         ),
     ),
@@ -61,7 +61,7 @@ JOBS: Final[Mapping[str, Job]] = {
             *_SHARED,
             f"{_MODEL}/metrics.py",
             f"{_MODEL}/train/*.py",
-            f"{_MODEL}/inference/__init__.py",
+            f"{_MODEL}/inference/*.py",
             f"{_MODEL}/inference/classifier/*.py",
         ),
         archive=True,

@@ -37,11 +37,15 @@ _FEATURES: Final = (
 FEATURE_NAMES: Final[tuple[str, ...]] = tuple(name for name, _ in _FEATURES)
 MONOTONE: Final[tuple[int, ...]] = tuple(sign for _, sign in _FEATURES)
 
+RANKS: Final = {kind: rank for rank, kind in enumerate(TYPE_ORDER)}
+
+Matrix = npt.NDArray[np.float32]
+
 _RADIANS_PER_SECOND = 2.0 * math.pi / 60.0
 _LIMIT_BY_RANK = np.array([STRAIN_LIMITS[kind] for kind in TYPE_ORDER])
 
 
-def derive(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+def derive(columns: Mapping[str, npt.NDArray[Any]]) -> Matrix:
     """Turn n raw rows into the (n, len(FEATURE_NAMES)) float32 matrix, C order.
 
     Takes one array per input column under its name in the csv; ``Type`` holds "L", "M" or "H", the
@@ -54,30 +58,48 @@ def derive(columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
     rank = np.select([kind == name for name in TYPE_ORDER], range(len(TYPE_ORDER)), default=-1)
     if rank.size and rank.min() < 0:
         raise ValueError(f"Type must be one of {', '.join(TYPE_ORDER)}, not {kind[rank < 0][0]!r}")
-    air = np.asarray(columns["Air temperature [K]"], dtype=np.float64)
-    process = np.asarray(columns["Process temperature [K]"], dtype=np.float64)
-    speed = np.asarray(columns["Rotational speed [rpm]"], dtype=np.float64)
-    torque = np.asarray(columns["Torque [Nm]"], dtype=np.float64)
-    wear = np.asarray(columns["Tool wear [min]"], dtype=np.float64)
+    return derive_ranked(
+        rank,
+        np.asarray(columns["Air temperature [K]"], dtype=np.float64),
+        np.asarray(columns["Process temperature [K]"], dtype=np.float64),
+        np.asarray(columns["Rotational speed [rpm]"], dtype=np.float64),
+        np.asarray(columns["Torque [Nm]"], dtype=np.float64),
+        np.asarray(columns["Tool wear [min]"], dtype=np.float64),
+    )
 
+
+def derive_ranked(rank: Any, air: Any, process: Any, speed: Any, torque: Any, wear: Any) -> Matrix:
+    """Do what ``derive`` does, with the types as RANKS has them and float64 in the other columns.
+
+    Takes arrays of n, or an int and five floats for one row: the same operations on the same
+    numbers give the same bits, and on floats they take a third of the time.
+    """
+    values = _compute(rank, air, process, speed, torque, wear)
+    if isinstance(rank, int):
+        return np.array([values], dtype=np.float32)
+    out = np.empty((rank.size, len(FEATURE_NAMES)), dtype=np.float32)
+    for index, feature in enumerate(values):
+        out[:, index] = feature
+    return out
+
+
+def _compute(
+    rank: Any, air: Any, process: Any, speed: Any, torque: Any, wear: Any
+) -> tuple[Any, ...]:
+    """Give the features in the order of FEATURE_NAMES, each of the kind of the arguments."""
     power = torque * speed * _RADIANS_PER_SECOND
     temperature_margin = process - air - HEAT_DIFFERENCE
     lowest, highest = POWER_LIMITS
-    out = np.empty((rank.size, len(FEATURE_NAMES)), dtype=np.float32)
-    for index, feature in enumerate(
-        (
-            rank,
-            air,
-            process,
-            speed,
-            torque,
-            wear,
-            power,
-            np.minimum(power - lowest, highest - power),
-            temperature_margin,
-            np.maximum(temperature_margin / HEAT_DIFFERENCE, speed / HEAT_SPEED - 1.0),
-            wear * torque / _LIMIT_BY_RANK[rank],
-        )
-    ):
-        out[:, index] = feature
-    return out
+    return (
+        rank,
+        air,
+        process,
+        speed,
+        torque,
+        wear,
+        power,
+        np.minimum(power - lowest, highest - power),
+        temperature_margin,
+        np.maximum(temperature_margin / HEAT_DIFFERENCE, speed / HEAT_SPEED - 1.0),
+        wear * torque / _LIMIT_BY_RANK[rank],
+    )

@@ -302,8 +302,7 @@ class Steps:
             container_hostname="featurizer",
             image=self._image(*SKLEARN),
             model_data_url=_in(_output_of(preprocess, "featurizer"), "model.tar.gz"),
-            # Whether the caller's Accept reaches this container is not documented.
-            environment={**_SERVING, "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT": "text/csv"},
+            environment=_SERVING,
         )
         classifier = shapes.ContainerDefinition(
             container_hostname="classifier",

@@ -207,7 +207,6 @@ def test_two_containers_carry_all_they_need_to_serve_without_a_package_index(
         assert environment["SAGEMAKER_SUBMIT_DIRECTORY"] == "/opt/ml/model/code"
         assert environment["PIP_NO_BUILD_ISOLATION"] == "0"
     assert "scikit-learn:1.9-0" in featurizer["Image"]
-    assert featurizer["Environment"]["SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT"] == "text/csv"
     assert variables(featurizer["ModelDataUrl"]) == [
         "Steps.Preprocess.ProcessingOutputConfig.Outputs['featurizer'].S3Output.S3Uri"
     ]

@@ -47,7 +47,8 @@ def read(job, name):
 
 def predict(job):
     features, label = table.read(job / "test")
-    return label, model_fn(str(job / "model")).booster.inplace_predict(features)
+    score = model_fn(str(job / "model")).score(features)
+    return label, np.array(score, dtype=np.float32)
 
 
 labelled = st.lists(

@@ -118,6 +118,7 @@ def test_the_model_folder_brings_its_handler(trained):
     source = (trained / "model" / "code" / "inference.py").read_text()
     assert "def model_fn" in source
     assert "def transform_fn" in source
+    assert (trained / "model/code/pipelines/predictive_maintenance/schema.py").is_file()
 
 
 def test_the_log_has_a_line_for_each_metric(tmp_path, capsys):

@@ -21,6 +21,8 @@ _LIBRARY: Final = (
     _PACKAGE / "__init__.py",
     _PACKAGE / "features.py",
     _PACKAGE / "inference" / "__init__.py",
+    _PACKAGE / "inference" / "matrix.py",
+    _PACKAGE / "inference" / "payload.py",
     _HANDLER.with_name("__init__.py"),
     _HANDLER.with_name("fitted.py"),
     _HANDLER.with_name("rows.py"),

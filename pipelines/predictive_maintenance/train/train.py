@@ -19,7 +19,20 @@ from pipelines.predictive_maintenance.train.cluster import Cluster
 from pipelines.predictive_maintenance.train.model import Model, TrainingError, check_rows, fit
 
 MODEL_FILE = "xgboost-model.ubj"
-_HANDLER = Path(schema.__file__).parent / "inference" / "classifier" / "inference.py"
+_PACKAGE = Path(schema.__file__).parent
+_HANDLER = _PACKAGE / "inference" / "classifier" / "inference.py"
+# What the handler imports, under the same path as in the repository.
+_LIBRARY = (
+    _PACKAGE.parent / "__init__.py",
+    _PACKAGE / "__init__.py",
+    _PACKAGE / "inference" / "__init__.py",
+    _HANDLER.with_name("__init__.py"),
+    _HANDLER.with_name("rows.py"),
+    _HANDLER.with_name("scorer.py"),
+    _PACKAGE / "inference" / "matrix.py",
+    _PACKAGE / "inference" / "payload.py",
+    _PACKAGE / "schema.py",
+)
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -60,6 +73,10 @@ def _save(model: Model, folder: Path) -> None:
     code.mkdir(parents=True, exist_ok=True)
     model.booster.save_model(folder / MODEL_FILE)
     shutil.copyfile(_HANDLER, code / "inference.py")
+    for path in _LIBRARY:
+        target = code / path.relative_to(_PACKAGE.parent.parent)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 def _folder(environment: Mapping[str, str], name: str) -> Path:

@@ -1,20 +1,21 @@
 """The fitted scikit-learn transformer: Preprocess saves it in model.tar.gz, serving loads it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
-import numpy.typing as npt
 from sklearn.preprocessing import FunctionTransformer
 
 from pipelines.predictive_maintenance import schema
-from pipelines.predictive_maintenance.features import FEATURE_NAMES, derive
+from pipelines.predictive_maintenance.features import (
+    FEATURE_NAMES,
+    Matrix,
+    derive,
+    derive_ranked,
+)
 
 FILE_NAME = "featurizer.joblib"
-
-Transform = Callable[[Mapping[str, npt.NDArray[Any]]], npt.NDArray[np.float32]]
 
 
 class FeaturizerError(ValueError):
@@ -38,10 +39,11 @@ def build() -> FunctionTransformer:
     return FunctionTransformer(derive, feature_names_out=name_features)
 
 
-def load(path: Path) -> Transform:
-    """Load a saved transformer and give the array function in it, free of scikit-learn's checks.
+def load(path: Path) -> Callable[..., Matrix]:
+    """Load a saved transformer and give ``derive_ranked``, which is in it, free of its checks.
 
-    Raises FeaturizerError when its columns are not the schema's or its features not FEATURE_NAMES.
+    Raises FeaturizerError when its columns are not the schema's, its features not FEATURE_NAMES, or
+    its function not ``derive``.
     """
     transformer = joblib.load(path)
     columns = tuple(transformer.feature_names_in_)
@@ -52,5 +54,6 @@ def load(path: Path) -> Transform:
     names = tuple(transformer.get_feature_names_out())
     if names != FEATURE_NAMES:
         raise FeaturizerError(f"{path}: it makes {names}, the features are {FEATURE_NAMES}")
-    transform: Transform = transformer.func
-    return transform
+    if transformer.func is not derive:
+        raise FeaturizerError(f"{path}: it calls {transformer.func}, the features are {derive}'s")
+    return derive_ranked

@@ -1,38 +1,36 @@
-"""Serve the featurizer in the scikit-learn container: raw rows in, csv lines of features out.
+"""Serve the featurizer in the scikit-learn container: raw rows in, a matrix of features out.
 
-The next container of the endpoint reads the answer, so it is csv in the order of FEATURE_NAMES
-whatever the caller accepts. The container turns exceptions into 500, so a refusal is a response.
+The next container of the endpoint reads the answer, so it is of one type whatever the caller
+accepts: numpy's file format, float32, columns in the order of FEATURE_NAMES.
 """
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 from werkzeug.wrappers import Response
 
+from pipelines.predictive_maintenance.features import Matrix
+from pipelines.predictive_maintenance.inference import matrix, payload
 from pipelines.predictive_maintenance.inference.featurizer import fitted, rows
 
 # What the serving toolkit takes: a body with its content type, or a response with its own status.
-Answer = tuple[str, str] | Response
+Answer = tuple[bytes, str] | Response
 
 
-def model_fn(model_dir: str) -> fitted.Transform:
+def model_fn(model_dir: str) -> Callable[..., Matrix]:
     """Load the transformer from the model folder."""
     return fitted.load(Path(model_dir) / fitted.FILE_NAME)
 
 
 def transform_fn(
-    model: fitted.Transform,
+    model: Callable[..., Matrix],
     body: str | bytes,
-    content_type: str,
-    accept: str,  # noqa: ARG001  the toolkit passes it
+    content_type: str | None,
+    accept: str | None,  # noqa: ARG001  the toolkit passes it
 ) -> Answer:
     """Answer one request; a row that breaks a rule refuses the whole request with a 400."""
     try:
         columns = rows.read(body, content_type)
-    except rows.RequestError as refusal:
-        return Response(
-            json.dumps({"error": str(refusal)}), status=refusal.status, content_type=rows.JSON
-        )
-    # The text of a float32 scalar is the shortest that reads back as the same float32.
-    lines = [",".join(map(str, values)) + "\n" for values in model(columns)]
-    return "".join(lines), rows.CSV
+    except payload.RefusalError as refusal:
+        return refusal.response()
+    return matrix.dump(model(*columns)), matrix.NPY
