@@ -122,7 +122,7 @@ def test_regions_do_not_see_each_other(cloud: TestCloud, client: Client) -> None
         ("ec2", "describe_instances", {}),
         ("lambda", "list_functions", {}),
         ("cloudformation", "list_stacks", {}),
-        ("cloudwatch", "list_metrics", {}),
+        ("cloudwatch", "list_metric_streams", {}),
         ("service-quotas", "list_services", {}),
         ("logs", "create_log_group", {"logGroupName": "x"}),
         (

@@ -141,7 +141,7 @@ def headings(path: Path) -> set[str]:
 @pytest.fixture(scope="module")
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[str]]]:
     cloud = Cloud(Address(tmp_path_factory.mktemp("cloud"), 1))
-    found = {name: set(each.operations) for name, each in cloud.gateway.json_services.items()}
+    found = {name: set(each.operations) for name, each in cloud.gateway.services.items()}
     yield found | {"others": set(cloud.gateway.others)}
     cloud.close()
 

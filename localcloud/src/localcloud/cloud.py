@@ -23,7 +23,7 @@ from localcloud.forward import forward_to
 from localcloud.gateway import Gateway
 from localcloud.housekeeping import Housekeeping, versions
 from localcloud.logs import Logs
-from localcloud.protocol import Caller, Document, JsonService, Operation
+from localcloud.protocol import Caller, Document, Operation, Service
 from localcloud.s3.app import S3Application
 from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.executions import Executions
@@ -85,9 +85,9 @@ class Cloud:
         self._housekeeping = Housekeeping(state, self.store, objects)
         self.gateway = Gateway(
             account=ACCOUNT,
-            json_services={
-                "sagemaker": JsonService("sagemaker", sagemaker),
-                "logs": JsonService("logs", logs.operations(), InvalidParameterException),
+            services={
+                "sagemaker": Service("sagemaker", sagemaker),
+                "logs": Service("logs", logs.operations(), InvalidParameterException),
             },
             s3=S3Application(objects, ACCOUNT),
             others=records.applications(),

@@ -27,8 +27,10 @@ from localcloud.errors import (
     is_disk_full,
 )
 from localcloud.loopback import refuse_foreigners
-from localcloud.operations import Asked, asked
-from localcloud.protocol import Caller, JsonService
+from localcloud.protocol import Caller, Service
+from localcloud.wire.asked import Asked, asked
+from localcloud.wire.message import Reply, Request
+from localcloud.wire.protocols import PROTOCOLS, refusal
 from localcloud.wsgi import Application, Environ, StartResponse
 
 CONTROL_PREFIX = "/_localcloud/"
@@ -37,7 +39,6 @@ _SCOPE = re.compile(
 )
 _MAX_BODY = 64 * 1024 * 1024
 _BLOCK = 1024 * 1024
-_JSON = Asked("", "json")
 _log = logging.getLogger(__name__)
 
 
@@ -45,13 +46,13 @@ _log = logging.getLogger(__name__)
 class Gateway:
     """The WSGI application of everything but data.
 
-    `json_services` are ours, by signing name; `s3` is ours; `others` is what moto does well, by
-    signing name; `runtime` is SageMaker Runtime, for clients that know this address only; `control`
-    answers the command line, by method, question and body.
+    `services` are ours, by signing name; `s3` is ours; `others` is what moto does well, by signing
+    name; `runtime` is SageMaker Runtime, for clients that know this address only; `control` answers
+    the command line, by method, question and body.
     """
 
     account: str
-    json_services: Mapping[str, JsonService]
+    services: Mapping[str, Service]
     s3: Application
     others: Mapping[str, Application]
     runtime: Application
@@ -63,10 +64,10 @@ class Gateway:
         try:
             refuse_foreigners(environ.get("HTTP_HOST", ""), environ.get("HTTP_ORIGIN"))
             return self._dispatch(environ, start_response, request_id)
-        except ServiceError as error:
-            return _refuse(start_response, error, _JSON, request_id)
         except Exception as error:  # noqa: BLE001 - the last line before a client
-            return _refuse(start_response, _internal(environ, error), _JSON, request_id)
+            refused = _refused(environ, error)
+            reply = refusal(refused, "json", Request.of(environ, b""), request_id)
+            return _answer(start_response, reply, request_id, refused.code)
 
     def _dispatch(
         self, environ: Environ, start_response: StartResponse, request_id: str
@@ -75,7 +76,8 @@ class Gateway:
         if path.startswith(CONTROL_PREFIX):
             question = path[len(CONTROL_PREFIX) :]
             document = self.control(environ["REQUEST_METHOD"], question, _body(environ))
-            return _answer(start_response, json.dumps(document).encode(), request_id)
+            reply = Reply(200, "application/json", json.dumps(document).encode())
+            return _answer(start_response, reply, request_id)
         service, region = _signed_for(environ)
         application = self._reads_itself(service, environ)
         if application is not None:
@@ -83,17 +85,20 @@ class Gateway:
         body = _body(environ)
         if service is None:
             raise MissingAuthenticationToken("The request is not signed")
-        meant = asked(service, environ, body)
+        request = Request.of(environ, body)
+        meant = asked(service, request)
         try:
             if service in self.others:
                 environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
                 return self.others[service](environ, start_response)
-            answer = self._call(service, Caller(self.account, region), meant, environ, body)
-        except ServiceError as error:
-            return _refuse(start_response, error, meant, request_id)
+            reply = self._call(service, Caller(self.account, region), meant, request, request_id)
         except Exception as error:  # noqa: BLE001 - told in the client's own protocol
-            return _refuse(start_response, _internal(environ, error), meant, request_id)
-        return _answer(start_response, answer, request_id)
+            refused = _refused(environ, error)
+            ours = self.services.get(service)
+            model = ours.model if ours else None
+            reply = refusal(refused, meant.protocol, request, request_id, model)
+            return _answer(start_response, reply, request_id, refused.code)
+        return _answer(start_response, reply, request_id)
 
     def _reads_itself(self, service: str | None, environ: Environ) -> Application | None:
         """Who answers a request whose body is data and no document."""
@@ -104,14 +109,27 @@ class Gateway:
         return None
 
     def _call(
-        self, service: str, caller: Caller, meant: Asked, environ: Environ, body: bytes
-    ) -> bytes:
-        ours = self.json_services.get(service)
-        if ours is not None and "HTTP_X_AMZ_TARGET" in environ:
-            return ours.handle(caller, meant.operation, body)
-        if ours is not None and environ["PATH_INFO"] == "/":
-            raise UnknownOperation(f"A request to {service} names its operation in X-Amz-Target")
-        raise NotEmulated(f"localcloud does not emulate {service}:{meant.operation}")
+        self, service: str, caller: Caller, meant: Asked, request: Request, request_id: str
+    ) -> Reply:
+        ours = self.services.get(service)
+        if ours is None or (request.path != "/" and not ours.speaks(meant.protocol)):
+            # Several services share a signing name: not all of them are ours.
+            raise NotEmulated(f"localcloud does not emulate {service}:{meant.operation}")
+        protocol = PROTOCOLS[meant.protocol]
+        if not ours.speaks(meant.protocol) or protocol.read is None or protocol.write is None:
+            raise UnknownOperation(f"{service} does not speak {meant.protocol}")
+        model = ours.emulated(meant.operation)
+        try:
+            document = protocol.read(model, request)
+            answer = ours.call(caller, meant.operation, document)
+        except RecursionError as error:
+            raise SerializationException("The request is nested too deeply") from error
+        return protocol.write(model, answer, request, request_id)
+
+
+def _refused(environ: Environ, error: Exception) -> ServiceError:
+    """An error as a client is told it."""
+    return error if isinstance(error, ServiceError) else _internal(environ, error)
 
 
 def _internal(environ: Environ, error: Exception) -> ServiceError:
@@ -159,28 +177,14 @@ def _body(environ: Environ) -> bytes:
     return b"".join(blocks)
 
 
-def _refuse(
-    start_response: StartResponse, error: ServiceError, meant: Asked, request_id: str
+def _answer(
+    start_response: StartResponse, reply: Reply, request_id: str, code: str = "OK"
 ) -> Iterable[bytes]:
-    content_type, body = meant.error(error, request_id)
     headers = [
-        *_headers(content_type, body, request_id),
-        ("x-amzn-ErrorType", error.code),
-    ]
-    if meant.protocol == "cbor":
-        headers.append(("smithy-protocol", "rpc-v2-cbor"))
-    start_response(f"{error.status} {error.code}", headers)
-    return [body]
-
-
-def _answer(start_response: StartResponse, body: bytes, request_id: str) -> Iterable[bytes]:
-    start_response("200 OK", _headers("application/x-amz-json-1.1", body, request_id))
-    return [body]
-
-
-def _headers(content_type: str, body: bytes, request_id: str) -> list[tuple[str, str]]:
-    return [
-        ("Content-Type", content_type),
-        ("Content-Length", str(len(body))),
+        ("Content-Type", reply.content_type),
+        ("Content-Length", str(len(reply.body))),
         ("x-amzn-RequestId", request_id),
+        *reply.headers.items(),
     ]
+    start_response(f"{reply.status} {code}", headers)
+    return [reply.body]

@@ -1,13 +1,12 @@
-"""JSON 1.1 as botocore's service models describe it: parse, validate, serialise.
+"""A service as botocore's models describe it, whatever protocol its clients speak.
 
-There is no code of any service here.
+There is no code of any service here, and none of any protocol.
 """
 
 from __future__ import annotations
 
-import json
+import base64
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +18,6 @@ from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Sh
 
 from localcloud.errors import (
     NotEmulated,
-    SerializationException,
     ServiceError,
     UnknownOperation,
     ValidationException,
@@ -29,7 +27,6 @@ from localcloud.shapes import check as check  # noqa: PLC0414 - whoever parses a
 Document = dict[str, Any]
 STRICT = "LOCALCLOUD_STRICT"
 """The variable by which tests have every answer held against its shape."""
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -43,10 +40,12 @@ class Caller:
 Operation = Callable[[Caller, Document], Document | None]
 
 
-class JsonService:
+class Service:
     """One service: its model, and the operations that are emulated, by their AWS names.
 
-    `invalid` is the error by which this service refuses a value that breaks a rule of its model.
+    `name` is botocore's name of the service; `invalid` is the error by which it refuses a value
+    that breaks a rule of its model. What is asked and answered are documents: plain JSON, members
+    by their names in the model, times as seconds since 1970, blobs as base64 text.
     """
 
     def __init__(
@@ -63,8 +62,13 @@ class JsonService:
         if unknown:
             raise ValueError(f"{name} has no operation {sorted(unknown)} in botocore's model")
 
-    def handle(self, caller: Caller, operation: str, body: bytes) -> bytes:
-        """Answer one call. Raises a ServiceError for everything that AWS would refuse."""
+    def speaks(self, protocol: str) -> bool:
+        """Whether clients of this service speak a protocol, by botocore's name of it."""
+        metadata = self.model.metadata
+        return protocol in (metadata.get("protocols") or [metadata["protocol"]])
+
+    def emulated(self, operation: str) -> OperationModel:
+        """The model of an operation, or UnknownOperation or NotEmulated."""
         if operation not in self.model.operation_names:
             raise UnknownOperation(f"{self.name} has no operation named {operation!r}")
         if operation not in self.operations:
@@ -72,13 +76,15 @@ class JsonService:
                 f"localcloud does not emulate {self.name}:{operation}. "
                 "It emulates what this template calls; see docs/localcloud.md."
             )
-        model = self.model.operation_model(operation)
-        try:
-            request = parse(model, body, self.invalid)
-            result = self.operations[operation](caller, request) or {}
-        except RecursionError as error:
-            raise SerializationException("The request's JSON is nested too deeply") from error
-        answer = serialise(model, result)
+        return self.model.operation_model(operation)
+
+    def call(self, caller: Caller, operation: str, request: Document) -> Document:
+        """Answer one call. Raises a ServiceError for everything that AWS would refuse."""
+        model = self.emulated(operation)
+        if model.input_shape is not None:
+            check(model.input_shape, request, self.invalid)
+        result = self.operations[operation](caller, request) or {}
+        answer = _answer(model, result)
         if os.environ.get(STRICT):
             _hold(model, result, answer)
         return answer
@@ -90,57 +96,11 @@ def service_model(name: str) -> ServiceModel:
     return ServiceModel(Loader().load_service_model(name, "service-2"), name)
 
 
-def parse(
-    operation: OperationModel, body: bytes, invalid: type[ServiceError] = ValidationException
-) -> Document:
-    """Read a request's body and hold it against the operation's input shape.
-
-    What it gives holds no null and nothing that the shape does not know: AWS ignores both.
-    """
-    try:
-        document = json.loads(body or b"{}", parse_constant=_refuse_constant)
-        if _SURROGATE.search(body):  # half a character, which no file or database takes
-            json.dumps(document, ensure_ascii=False).encode()
-    except RecursionError:
-        raise
-    except ValueError as error:
-        raise SerializationException(f"The request's body is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise SerializationException("The request's body must be a JSON object")
-    if operation.input_shape is None:
-        return {}
-    check(operation.input_shape, document, invalid)
-    request: Document = _known(operation.input_shape, document)
-    return request
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _known(shape: Shape, value: Any) -> Any:
-    match shape.type_name:
-        case "structure":
-            return {
-                name: _known(member, value[name])
-                for name, member in shape.members.items()
-                if value.get(name) is not None
-            }
-        case "list":
-            return [_known(shape.member, item) for item in value]
-        case "map":
-            return {key: _known(shape.value, item) for key, item in value.items()}
-        case _:
-            return value
-
-
-def serialise(operation: OperationModel, document: Document) -> bytes:
-    """Write an answer: members that the output shape knows, times as seconds since 1970."""
+def _answer(operation: OperationModel, document: Document) -> Document:
+    """The part of what an operation gives that its output shape knows, as plain JSON."""
     shape = operation.output_shape
-    if shape is None:
-        return b"{}"
-    answer = _plain(shape, document, operation.name)
-    return json.dumps(answer, separators=(",", ":")).encode()
+    answer: Document = {} if shape is None else _plain(shape, document, operation.name)
+    return answer
 
 
 def _plain(shape: Shape, value: Any, path: str) -> Any:
@@ -163,11 +123,13 @@ def _plain(shape: Shape, value: Any, path: str) -> Any:
             return {key: _plain(shape.value, item, path) for key, item in value.items()}
         case "timestamp":
             return value.timestamp() if isinstance(value, datetime) else value
+        case "blob":
+            return base64.b64encode(value).decode() if isinstance(value, bytes) else value
         case _:
             return value
 
 
-def _hold(operation: OperationModel, document: Document, answer: bytes) -> None:
+def _hold(operation: OperationModel, document: Document, answer: Document) -> None:
     """Raise ValueError for an answer that AWS could not give: for tests.
 
     A description may hold more at its top than is shown: it is the document that is stored.
@@ -176,7 +138,7 @@ def _hold(operation: OperationModel, document: Document, answer: bytes) -> None:
     if shape is None:
         return
     try:
-        check(shape, json.loads(answer))
+        check(shape, answer)
     except ServiceError as error:
         raise ValueError(f"{operation.name} answers what AWS cannot: {error}") from error
     stored = operation.name.startswith("Describe")
