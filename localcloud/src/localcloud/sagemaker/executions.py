@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import threading
 import time
-from typing import Any
 
 from localcloud.errors import ValidationException
 from localcloud.protocol import Caller, Document, Operation
@@ -15,23 +11,20 @@ from localcloud.sagemaker.arns import arn, random_id
 from localcloud.sagemaker.execution_records import KIND as KIND  # noqa: PLC0414 - what others read
 from localcloud.sagemaker.execution_records import RUNNING, ExecutionRecords
 from localcloud.sagemaker.execution_records import STEP as STEP  # noqa: PLC0414 - the same
+from localcloud.sagemaker.execution_runs import ExecutionRuns, parallelism
 from localcloud.sagemaker.listing import Listing, choose, paged
-from localcloud.sagemaker.locations import require_object
 from localcloud.sagemaker.pipelines import KIND as PIPELINE
 from localcloud.sagemaker.pipelines import Pipelines
 from localcloud.sagemaker.request_tokens import RequestTokens
-from localcloud.sagemaker.steps import StepExecutor, timestamp
-from localcloud.sagemaker.workflow.definition import Definition, Step, read_definition
-from localcloud.sagemaker.workflow.run import MAX_PARALLEL_STEPS, Run
+from localcloud.sagemaker.steps import StepExecutor
+from localcloud.sagemaker.workflow.definition import Definition, read_definition
 from localcloud.sagemaker.workflow.selection import (
     check_source,
     needed_steps,
     refuse_dependencies,
 )
-from localcloud.sagemaker.workflow.values import Values
 from localcloud.store import Store
 
-_log = logging.getLogger(__name__)
 _EXECUTIONS = Listing(
     answer="PipelineExecutionSummaries",
     name="PipelineExecutionDisplayName",
@@ -56,7 +49,7 @@ _NOT_EMULATED = ("PipelineVersionId", "PipelineVersionAlias", "MlflowExperimentN
 
 
 class Executions:
-    """Runs each execution in a thread of its own and keeps what it did."""
+    """The calls on executions, each of which runs beside them."""
 
     def __init__(
         self, store: Store, objects: ObjectStore, pipelines: Pipelines, steps: StepExecutor
@@ -64,11 +57,8 @@ class Executions:
         self._store = store
         self._records = ExecutionRecords(store)
         self._tokens = RequestTokens(store)
-        self._objects = objects
         self._pipelines = pipelines
-        self._steps = steps
-        self._runs: dict[str, Run] = {}
-        self._lock = threading.Lock()
+        self._runs = ExecutionRuns(self._records, objects, steps)
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""
@@ -131,7 +121,7 @@ class Executions:
                 self._records.put_step(caller, name, step | {"StartTime": now, "EndTime": now})
             self._pipelines.mark_executed(caller, pipeline["PipelineName"], now)
             self._tokens.keep(caller, "StartPipelineExecution", request, answer)
-        self._launch(caller, name, execution, definition)
+        self._runs.start(caller, name, execution, definition)
         return answer
 
     def retry(self, caller: Caller, request: Document) -> Document:
@@ -154,14 +144,14 @@ class Executions:
             answer = {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
             self._tokens.keep(caller, "RetryPipelineExecution", request, answer)
         definition = read_definition(execution["PipelineDefinition"])
-        self._launch(caller, name, execution, definition)
+        self._runs.start(caller, name, execution, definition)
         return answer
 
     def stop(self, caller: Caller, request: Document) -> Document:
         """StopPipelineExecution: running jobs are stopped, no further step starts."""
         with self._store.transaction():
             name, execution = self._records.find(caller, request["PipelineExecutionArn"])
-            run = self._running(execution)
+            run = self._runs.find(execution)
             if run is None or execution["PipelineExecutionStatus"] not in RUNNING:
                 raise ValidationException(
                     f"Pipeline execution with ARN {execution['PipelineExecutionArn']} is in status "
@@ -181,9 +171,9 @@ class Executions:
             "ParallelismConfiguration",
         )
         execution = self._records.update(caller, name, changes)
-        run = self._running(execution)
+        run = self._runs.find(execution)
         if run is not None:
-            run.parallel = _parallel(execution)
+            run.parallel = parallelism(execution)
         return {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
 
     def describe(self, caller: Caller, request: Document) -> Document:
@@ -221,10 +211,7 @@ class Executions:
 
     def close(self) -> None:
         """Let running executions end their jobs; what cannot end is reported at the next start."""
-        with self._lock:
-            runs = list(self._runs.values())
-        for run in runs:
-            run.stopping.set()
+        self._runs.close()
 
     def _reused(
         self, caller: Caller, pipeline: Document, definition: Definition, request: Document
@@ -261,66 +248,3 @@ class Executions:
             for step in self._records.steps(caller, name)
             if step["StepName"] in needed
         ]
-
-    def _launch(
-        self, caller: Caller, name: str, execution: Document, definition: Definition
-    ) -> None:
-        pipeline_name, _, execution_id = name.partition("/execution/")
-        values = Values(
-            parameters=definition.values(execution["PipelineParameters"]),
-            variables={
-                "StartDateTime": timestamp(execution["CreationTime"]),
-                "PipelineName": pipeline_name,
-                "PipelineArn": execution["PipelineArn"],
-                "PipelineExecutionId": execution_id,
-                "PipelineExecutionArn": execution["PipelineExecutionArn"],
-            },
-            read=lambda uri: require_object(self._objects, uri, "property file").path.read_bytes(),
-        )
-
-        def record(_: Step, state: Document) -> None:
-            self._records.put_step(caller, name, state)
-
-        config = execution.get("SelectiveExecutionConfig")
-        run = Run(
-            definition,
-            values,
-            self._steps.bind(caller, execution),
-            record,
-            parallel=_parallel(execution),
-            finished=self._records.finished(caller, name),
-            only=frozenset(s["StepName"] for s in config["SelectedSteps"]) if config else None,
-        )
-        with self._lock:
-            self._runs[execution["PipelineExecutionArn"]] = run
-        threading.Thread(
-            target=self._run,
-            args=(caller, name, run),
-            name=f"execution {execution_id}",
-            daemon=True,
-        ).start()
-
-    def _run(self, caller: Caller, name: str, run: Run) -> None:
-        try:
-            status = run.run()
-            failure = run.failure
-        except Exception as error:  # noqa: BLE001 - an execution never stays "Executing" for ever
-            _log.exception("%s", name)
-            status, failure = "Failed", f"InternalError: {type(error).__name__}: {error}"
-        changes: dict[str, Any] = {"PipelineExecutionStatus": status}
-        if failure is not None:
-            changes["FailureReason"] = failure[:1300]
-        # The run goes first: whoever sees that the execution ended may retry it at once.
-        with self._lock:
-            self._runs.pop(arn(caller, PIPELINE, name), None)
-        with contextlib.suppress(KeyError):
-            self._records.update(caller, name, changes)
-
-    def _running(self, execution: Document) -> Run | None:
-        with self._lock:
-            return self._runs.get(execution["PipelineExecutionArn"])
-
-
-def _parallel(execution: Document) -> int:
-    config: Document = execution.get("ParallelismConfiguration", {})
-    return int(config.get("MaxParallelExecutionSteps", MAX_PARALLEL_STEPS))

@@ -55,6 +55,38 @@ class Objective:
         return replace(self, type="Minimize")
 
 
+def training_request(
+    request: Document, name: str, tuned: dict[str, str], objective: Objective
+) -> Document:
+    """The CreateTrainingJob request of one trial, by the tuning job's own request.
+
+    Raises ValidationException for hyperparameters and resources that contradict each other.
+    """
+    definition = request["TrainingJobDefinition"]
+    left_out = ("DefinitionName", "TuningObjective", "HyperParameterRanges")
+    training = {key: value for key, value in definition.items() if key not in left_out}
+    static = training.pop("StaticHyperParameters", {})
+    both = sorted(set(static) & set(tuned))
+    if both:
+        raise ValidationException(f"The hyperparameters {both} are both static and tuned")
+    resources = training.pop("HyperParameterTuningResourceConfig", None)
+    if (resources is None) == ("ResourceConfig" not in training):
+        raise ValidationException(
+            "Exactly one of ResourceConfig and HyperParameterTuningResourceConfig must be given"
+        )
+    if resources is not None:
+        # Which of several instance configurations comes first: there is one.
+        training["ResourceConfig"] = {
+            key: value for key, value in resources.items() if key != "AllocationStrategy"
+        }
+    training["TrainingJobName"] = name
+    # AWS tells the training job so what it is measured by.
+    training["HyperParameters"] = static | tuned | {"_tuning_objective_metric": objective.metric}
+    if "Tags" in request:
+        training["Tags"] = request["Tags"]
+    return training
+
+
 def summary(job: Document, tuned: dict[str, str], objective: Objective) -> Document:
     """A HyperParameterTrainingJobSummary of a training job's description."""
     shown = choose(job, *_MEMBERS) | {"TunedHyperParameters": tuned}
