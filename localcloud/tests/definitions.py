@@ -40,6 +40,25 @@ def processing(name: str, script: str, **more: Any) -> dict[str, Any]:
     return {"Name": name, "Type": "Processing", "Arguments": arguments, **more}
 
 
+def training(name: str, script: str, **more: Any) -> dict[str, Any]:
+    """A Training step that runs a line of Python; it leaves its model in `bucket`."""
+    arguments: dict[str, Any] = {
+        "AlgorithmSpecification": {
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["python3", "-c", script],
+        },
+        "OutputDataConfig": {"S3OutputPath": f"s3://{more.pop('bucket')}/models"},
+        "ResourceConfig": {
+            "InstanceCount": 1,
+            "InstanceType": "ml.m5.large",
+            "VolumeSizeInGB": 1,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+    }
+    return {"Name": name, "Type": "Training", "Arguments": arguments, **more}
+
+
 def condition(name: str, conditions: list[Any], yes: list[Any], no: list[Any]) -> dict[str, Any]:
     """A Condition step with its two branches."""
     arguments = {"Conditions": conditions, "IfSteps": yes, "ElseSteps": no}

@@ -339,7 +339,8 @@ def test_a_continuous_output_goes_up_while_it_is_written_and_again_when_it_grows
     path = root / "processing/out/a"
     for text in ("one", "one two"):
         path.write_text(text)
-        upload.look()
+        upload.look()  # sees that it has changed
+        upload.look()  # sees that it has not
         assert objects.get("bucket", "out/a").path.read_text() == text
     path.write_text("the end")
     processing.finish_early(request, [alone(root)], objects)

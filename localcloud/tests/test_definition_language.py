@@ -15,12 +15,13 @@ from botocore.exceptions import ClientError
 from definitions import ROLE, condition, definition, fail, processing
 from test_executions import finish, statuses
 
+from localcloud.clock import Clock
 from localcloud.errors import ServiceError, ValidationException
 from localcloud.sagemaker.workflow.cache import cache_key
 from localcloud.sagemaker.workflow.conditions import holds
 from localcloud.sagemaker.workflow.definition import Step, read_definition
 from localcloud.sagemaker.workflow.retries import kind_of_failure
-from localcloud.sagemaker.workflow.run import Clock, Outcome, Run, StepFailed
+from localcloud.sagemaker.workflow.run import Outcome, Run, StepFailed
 from localcloud.sagemaker.workflow.values import Unresolvable, Values
 
 Client = Callable[[str], Any]
@@ -115,7 +116,7 @@ class Past:
         values = Values({}, {}, lambda _uri: b"{}")
         self.run = Run(
             read_definition(text), values, self._execute, self._record,
-            clock=Clock(lambda: self.now, self._wait),
+            clock=Clock(elapsed=lambda: self.now, wait=self._wait),
         )  # fmt: skip
 
     def _execute(self, step: Step, *_: Any) -> Outcome:

@@ -14,27 +14,13 @@ import pytest
 from botocore.exceptions import ClientError
 from clients import client_of
 from definitions import ROLE, condition, definition, fail, processing
+from waiting import finish
 
 from localcloud.testing import localcloud
 
 Client = Callable[[str], Any]
 Runner = Callable[..., dict[str, Any]]
 pytestmark = pytest.mark.integration
-
-
-def finish(sagemaker: Any, execution_arn: str, seconds: float = 90) -> dict[str, Any]:
-    deadline = time.monotonic() + seconds
-    while True:
-        execution: dict[str, Any] = sagemaker.describe_pipeline_execution(
-            PipelineExecutionArn=execution_arn
-        )
-        if execution["PipelineExecutionStatus"] not in ("Executing", "Stopping"):
-            break
-        assert time.monotonic() < deadline, "the execution did not end"
-        time.sleep(0.05)
-    steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=execution_arn)
-    execution["Steps"] = {step["StepName"]: step for step in steps["PipelineExecutionSteps"]}
-    return execution
 
 
 @pytest.fixture

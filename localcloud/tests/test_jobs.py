@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from clients import client_of
 from definitions import IMAGE
 from jobs_of_others import Jobs
+from waiting import wait_until
 
 from localcloud.containers.errors import NothingKept
 from localcloud.containers.rerun import find_job, rerun
@@ -146,18 +147,6 @@ def test_a_continuous_output_is_there_while_the_job_runs_and_after_it_failed(job
     assert jobs.describe(name, "Processing")["ProcessingJobStatus"] == "InProgress"
     assert jobs.wait(name, "Processing")["ProcessingJobStatus"] == "Failed"
     assert jobs.keys("live/") == ["live/first", "live/last"]
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            if condition():
-                return
-        except (ClientError, ValueError):
-            pass
-        assert time.monotonic() < end
-        time.sleep(0.03)
 
 
 # --- what stays ---------------------------------------------------------------------------------

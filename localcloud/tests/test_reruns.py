@@ -13,8 +13,9 @@ from botocore.exceptions import ClientError
 from definitions import ROLE, condition, definition, processing
 from test_executions import finish
 
+from localcloud.clock import Clock
 from localcloud.sagemaker.workflow.definition import read_definition
-from localcloud.sagemaker.workflow.run import Clock, Outcome, Run, StepFailed
+from localcloud.sagemaker.workflow.run import Outcome, Run, StepFailed
 from localcloud.sagemaker.workflow.values import Values
 
 Client = Callable[[str], Any]

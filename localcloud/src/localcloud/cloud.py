@@ -7,12 +7,12 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from localcloud.addresses import Address
 from localcloud.aws_records import AwsRecords
+from localcloud.clock import Clock
 from localcloud.containers.environments import Images
 from localcloud.containers.errors import ContainerError
 from localcloud.containers.images import IMAGES
@@ -47,13 +47,14 @@ class Cloud:
     Opening a folder ends what an earlier process left running and reports it as failed.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, clock: Clock | None = None) -> None:
         state = address.state
         self.state = state
-        self._started = time.time()
-        self.store = Store(state / "state.db")
+        self._clock = clock = clock or Clock()
+        self._began = clock.elapsed()
+        self.store = Store(state / "state.db", clock)
         records = AwsRecords(state / "records", ACCOUNT)
-        objects = ObjectStore(state / "s3")
+        objects = ObjectStore(state / "s3", clock.date)
         tags = Tags(self.store)
 
         def job_environment(region: str) -> Mapping[str, str]:
@@ -106,7 +107,7 @@ class Cloud:
                 return {
                     "pid": os.getpid(),
                     "state": str(self.state.absolute()),
-                    "started": self._started,
+                    "seconds": self._clock.elapsed() - self._began,
                 }
             case "GET", "running":
                 return {"versions": versions(), **self._housekeeping.running()}

@@ -8,7 +8,6 @@ import math
 import platform
 import shutil
 import stat
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -56,12 +55,12 @@ class Housekeeping:
 
     def running(self) -> Document:
         """The executions with their running steps, and the jobs, each with its seconds so far."""
-        now = time.time()
+        now = self._store.clock.now()
         executions = [
             {
                 "pipeline": name.partition("/")[0],
                 "id": name.rpartition("/")[2],
-                "seconds": now - execution["CreationTime"],
+                "seconds": max(0.0, now - execution["CreationTime"]),
                 "steps": [
                     step["StepName"]
                     for step in self._store.documents(caller, STEP, f"{name}/")
@@ -72,7 +71,7 @@ class Housekeeping:
             if execution["PipelineExecutionStatus"] not in _ENDED
         ]
         jobs = [
-            {"kind": kind.resource, "name": name, "seconds": now - job["CreationTime"]}
+            {"kind": kind.resource, "name": name, "seconds": max(0.0, now - job["CreationTime"])}
             for kind, _, name, job in self._jobs()
             if job[kind.status] not in _ENDED
         ]
@@ -84,7 +83,8 @@ class Housekeeping:
         That is: folders of jobs that failed, were stopped or are not known; logs of jobs that are
         not known; files of S3 that are no object. With `dry_run` it is only counted.
         """
-        before = time.time() - older_than
+        now = self._store.clock.now()
+        before = now - older_than
         folders = Part("folders of ended jobs")
         for path in self._job_folders(before):
             folders.take(path, dry_run=dry_run)
@@ -92,7 +92,7 @@ class Housekeeping:
         for path in self._logs(before):
             logs.take(path, dry_run=dry_run)
         orphans = Part("files that are no object")
-        for path in self._objects.orphans(min(before, time.time() - _ORPHAN_SECONDS)):
+        for path in self._objects.orphans(min(before, now - _ORPHAN_SECONDS)):
             orphans.take(path, dry_run=dry_run)
         return [asdict(part) for part in (folders, logs, orphans)]
 
@@ -146,7 +146,7 @@ def _in_use(folder: Path) -> bool:
 def _changed(path: Path) -> float:
     with contextlib.suppress(OSError):
         return path.stat().st_mtime
-    return time.time()
+    return math.inf
 
 
 def _freed(path: Path) -> int:

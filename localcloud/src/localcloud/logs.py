@@ -6,9 +6,8 @@ length at that time, kept in a small file beside the log by whoever watches the 
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,10 +31,11 @@ class Event:
 
 
 class LogStream:
-    """The writing side: a log file and its marks."""
+    """The writing side: a log file and its marks. `now` is the clock, which may be set back."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self.path = path
+        self._now = now
         self._marks = path.with_suffix(".marks")
         self._seen = 0
 
@@ -45,19 +45,20 @@ class LogStream:
         if size == self._seen:
             return
         with self._marks.open("a") as marks:
-            marks.write(f"{int(time.time() * 1000)} {size}\n")
+            marks.write(f"{int(self._now() * 1000)} {size}\n")
         self._seen = size
 
     def events(self, stream: str, created: int) -> Iterator[Event]:
-        """The lines so far; a line that has not ended yet is left for later."""
+        """The lines so far, none older than the one before; the last must have ended."""
         if not self.path.exists():
             return
         times, sizes = [created], [0]
         if self._marks.exists():
             for mark in self._marks.read_text().splitlines():
                 moment, size = map(int, mark.split())
-                times.append(moment)
+                times.append(max(moment, times[-1]))
                 sizes.append(size)
+        latest = max(int(self._now() * 1000), times[-1])
         position = 0
         with self.path.open("rb") as file:
             for number, line in enumerate(file):
@@ -65,7 +66,7 @@ class LogStream:
                     return
                 position += len(line)
                 known = bisect_left(sizes, position)
-                came = times[known] if known < len(times) else int(time.time() * 1000)
+                came = times[known] if known < len(times) else latest
                 yield Event(stream, number, came, line.decode("utf-8", "replace").rstrip("\r\n"))
 
 
@@ -90,10 +91,10 @@ class Logs:
             "group": group,
             "stream": stream,
             "path": str(path),
-            "created": int(time.time() * 1000),
+            "created": int(self._store.clock.now() * 1000),
         }
         self._store.put(caller, KIND, f"{group}:{stream}", document)
-        return LogStream(path)
+        return LogStream(path, self._store.clock.now)
 
     def describe_groups(self, caller: Caller, request: Document) -> Document:
         """DescribeLogGroups."""
@@ -121,7 +122,7 @@ class Logs:
         streams = self._streams(caller, request, request.get("logStreamNamePrefix", ""))
         found = []
         for stream in streams:
-            events = list(_events(stream))
+            events = list(self._events(stream))
             times = {}
             if events:
                 times = {
@@ -147,7 +148,7 @@ class Logs:
         streams = [s for s in self._streams(caller, request, name) if s["stream"] == name]
         if not streams:
             raise ResourceNotFoundException("The specified log stream does not exist.")
-        events = [event for event in _events(streams[0]) if _in_window(event, request)]
+        events = [event for event in self._events(streams[0]) if _in_window(event, request)]
         size = request.get("limit", _EVENTS_A_PAGE)
         start = _start(request, len(events), size)
         page = events[start : start + size]
@@ -166,7 +167,7 @@ class Logs:
             event
             for stream in streams
             if names is None or stream["stream"] in names
-            for event in _events(stream)
+            for event in self._events(stream)
             if _in_window(event, request) and pattern in event.message
         ]
         events.sort(key=lambda event: (event.timestamp, event.stream, event.position))
@@ -191,9 +192,9 @@ class Logs:
             raise ResourceNotFoundException("The specified log group does not exist.")
         return self._store.documents(caller, KIND, f"{group}:{prefix}")
 
-
-def _events(stream: Document) -> Iterator[Event]:
-    return LogStream(Path(stream["path"])).events(stream["stream"], stream["created"])
+    def _events(self, stream: Document) -> Iterator[Event]:
+        log = LogStream(Path(stream["path"]), self._store.clock.now)
+        return log.events(stream["stream"], stream["created"])
 
 
 def _in_window(event: Event, request: Document) -> bool:

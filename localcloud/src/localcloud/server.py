@@ -64,6 +64,7 @@ def _give_memory_back() -> None:
 def _serve(state: Path, port: int) -> int:
     from cheroot.wsgi import Server  # noqa: PLC0415 - after the lock: a refusal is quick
 
+    from localcloud.clock import Clock  # noqa: PLC0415
     from localcloud.cloud import Cloud  # noqa: PLC0415
 
     server = Server((HOST, port), None, numthreads=THREADS, request_queue_size=128)
@@ -84,7 +85,7 @@ def _serve(state: Path, port: int) -> int:
             "the one after LOCALCLOUD_PORT. Stop what uses it, or choose another LOCALCLOUD_PORT."
         )
     try:
-        cloud = Cloud(address)
+        cloud = Cloud(address, Clock.from_environment(os.environ))
         cloud.open(listener)
         server.wsgi_app = cloud.gateway
         _write_server_file(state, port)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from localcloud.clock import Clock
 from localcloud.errors import OtherLayout, Unreadable, is_disk_full
 from localcloud.protocol import Caller, Document
 
@@ -33,9 +33,13 @@ CREATE TABLE IF NOT EXISTS outbox (
 
 
 class Store:
-    """Documents, kept over a restart. Safe for threads; a transaction is all or nothing."""
+    """Documents, kept over a restart. Safe for threads; a transaction is all or nothing.
 
-    def __init__(self, path: Path) -> None:
+    `clock` is what the times of its documents go by.
+    """
+
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
@@ -103,7 +107,7 @@ class Store:
                 "INSERT INTO documents (account, region, kind, name, created, document)"
                 " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (account, region, kind, name)"
                 " DO UPDATE SET document = excluded.document",
-                (caller.account, caller.region, kind, name, time.time(), json.dumps(document)),
+                (caller.account, caller.region, kind, name, self.clock.now(), json.dumps(document)),
             )
 
     def delete(self, caller: Caller, kind: str, name: str) -> None:
@@ -139,5 +143,5 @@ class Store:
         with self.transaction():
             self._database.execute(
                 "INSERT INTO outbox (account, region, created, event) VALUES (?, ?, ?, ?)",
-                (caller.account, caller.region, time.time(), json.dumps(event)),
+                (caller.account, caller.region, self.clock.now(), json.dumps(event)),
             )

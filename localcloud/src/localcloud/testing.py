@@ -6,7 +6,7 @@ import contextlib
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +36,17 @@ class TestCloud:
 
 
 @contextmanager
-def localcloud(state: Path) -> Iterator[TestCloud]:
-    """A localcloud over a state folder, up inside the block, down after it."""
+def localcloud(state: Path, variables: Mapping[str, str] | None = None) -> Iterator[TestCloud]:
+    """A localcloud over a state folder, up inside the block, down after it.
+
+    `variables` are further ones of its environment.
+    """
     address = Address(state, free_port())
     environment = address.apply() | {
         "LOCALCLOUD_HOME": str(state),
         "LOCALCLOUD_PORT": str(address.port),
         STRICT: "1",
+        **(variables or {}),
     }
     cloud = TestCloud(address, environment)
     started = cloud.command("up")

@@ -26,7 +26,7 @@ def status(address: Address, _options: argparse.Namespace) -> int:
         print(f"localcloud is not up at {address.url}. Start it with `localcloud up`.")
     else:
         details = process.order(address, "running")
-        took = _duration(time.time() - answer["started"])
+        took = _duration(answer["seconds"])
         print(f"localcloud is up at {address.url} (process {answer['pid']}, for {took})")
         print(", ".join(f"{name} {version}" for name, version in details["versions"].items()))
         _show_running(details)

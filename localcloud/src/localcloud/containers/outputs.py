@@ -82,13 +82,15 @@ def deliver_archive(
 class Continuous:
     """Uploads what a running job writes to a folder, as copies: the job may go on writing.
 
-    A file goes up when it has not changed for a second, and again when it has changed since.
+    A file goes up when it has not changed for a second, and again when it has changed since. What
+    date it has does not matter: clocks jump, and jobs set dates.
     """
 
     def __init__(self, folder: Path, uri: str, objects: ObjectStore) -> None:
         self._folder = folder
         self._bucket, self._prefix = split_uri(uri)
         self._objects = objects
+        self._seen: dict[Path, tuple[int, int]] = {}
         self._uploaded: dict[Path, tuple[int, int]] = {}
         self._next = 0.0
 
@@ -100,17 +102,14 @@ class Continuous:
         for path in _files(self._folder):
             with suppress(FileNotFoundError):
                 found = path.lstat()
-                seen = (found.st_mtime_ns, found.st_size)
-                if (
-                    not S_ISREG(found.st_mode)
-                    or self._uploaded.get(path) == seen
-                    or time.time() - found.st_mtime < _STILL_SECONDS
-                ):
+                now, before = (found.st_mtime_ns, found.st_size), self._seen.get(path)
+                self._seen[path] = now
+                if not S_ISREG(found.st_mode) or now != before or now == self._uploaded.get(path):
                     continue
                 with path.open("rb") as stream:
                     key = _key(self._folder, path, self._prefix)
                     self._objects.put_stream(self._bucket, key, stream)
-                self._uploaded[path] = seen
+                self._uploaded[path] = now
 
 
 def _files(folder: Path) -> Iterator[Path]:

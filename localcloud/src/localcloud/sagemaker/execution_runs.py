@@ -7,6 +7,7 @@ import logging
 import threading
 from typing import Any
 
+from localcloud.clock import Clock
 from localcloud.protocol import Caller, Document
 from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.arns import arn
@@ -22,14 +23,15 @@ _log = logging.getLogger(__name__)
 
 
 class ExecutionRuns:
-    """Runs stored executions and keeps what they do."""
+    """Runs stored executions and keeps what they do, each with the times of one timeline."""
 
     def __init__(
-        self, records: ExecutionRecords, objects: ObjectStore, steps: StepExecutor
+        self, records: ExecutionRecords, objects: ObjectStore, steps: StepExecutor, clock: Clock
     ) -> None:
         self._records = records
         self._objects = objects
         self._steps = steps
+        self._clock = clock
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
 
@@ -52,14 +54,17 @@ class ExecutionRuns:
             self._records.put_step(caller, name, state)
 
         config = execution.get("SelectiveExecutionConfig")
+        timeline = self._clock.timeline(self._records.latest(caller, name))
         run = Run(
             definition,
             values,
-            self._steps.bind(caller, execution),
+            self._steps.bind(caller, execution, timeline),
             record,
             parallel=parallelism(execution),
             finished=self._records.finished(caller, name),
             only=frozenset(s["StepName"] for s in config["SelectedSteps"]) if config else None,
+            clock=self._clock,
+            timeline=timeline,
         )
         with self._lock:
             self._runs[execution["PipelineExecutionArn"]] = run
@@ -96,7 +101,7 @@ class ExecutionRuns:
         with self._lock:
             self._runs.pop(arn(caller, PIPELINE, name), None)
         with contextlib.suppress(KeyError):
-            self._records.update(caller, name, changes)
+            self._records.update(caller, name, changes, run.timeline.now())
 
 
 def parallelism(execution: Document) -> int:

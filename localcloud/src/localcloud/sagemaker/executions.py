@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from localcloud.errors import ValidationException
 from localcloud.protocol import Caller, Document, Operation
 from localcloud.s3.objects import ObjectStore
@@ -58,7 +56,7 @@ class Executions:
         self._records = ExecutionRecords(store)
         self._tokens = RequestTokens(store)
         self._pipelines = pipelines
-        self._runs = ExecutionRuns(self._records, objects, steps)
+        self._runs = ExecutionRuns(self._records, objects, steps, store.clock)
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""
@@ -92,7 +90,7 @@ class Executions:
         definition.values(given)
         reused = self._reused(caller, pipeline, definition, request)
         name = f"{pipeline['PipelineName']}/execution/{random_id()}"
-        now = time.time()
+        now = self._store.clock.now()
         execution = {
             **choose(pipeline, "PipelineArn", "RoleArn", "ParallelismConfiguration"),
             **choose(

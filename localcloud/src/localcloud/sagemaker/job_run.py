@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localcloud.clock import Timeline
 from localcloud.containers import processing, training
 from localcloud.containers.errors import JobFolderFailed, RequirementsFailed
 from localcloud.containers.hosts import Instance
@@ -35,6 +36,7 @@ class JobRun:
 
     `folder` is the job's; each of its `instances` has a root there and one of the `streams`.
     `update` stores a change of the job's description, `enter` a step of a training job's way.
+    `timeline` gives the job's times.
     """
 
     kind: Kind
@@ -46,6 +48,7 @@ class JobRun:
     environment: Mapping[str, str]
     update: Callable[[Document], None]
     enter: Callable[[str], None]
+    timeline: Timeline
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -57,8 +60,7 @@ class JobRun:
         if len(specs) > 1:
             runtime.find_hosts(specs[0].image, self.instances[0].host.names)
         name = self.kind.name
-        # Durations go by a clock that nobody sets.
-        started, began = time.time(), time.monotonic()
+        started, began = self.timeline.now(), time.monotonic()
         try:
             containers = self._start(specs, runtime)
         except RequirementsFailed as error:
@@ -69,7 +71,7 @@ class JobRun:
         if self.kind is not TRAINING:
             uploads = processing.continuous(self.request, self.instances, objects)
         failed, stopped = self._watch(containers, began, uploads)
-        lasted = time.monotonic() - began
+        ended = self.timeline.now()
         lost = failed is not None and containers[failed].lost
         code = 0 if failed is None else containers[failed].wait() or 0
         reason = None
@@ -77,11 +79,11 @@ class JobRun:
             reason = self._failure(self.instances[failed], code, lost=lost)
         if self.kind is TRAINING:
             status, changes = self._end_training(objects, reason, stopped)
-            seconds = max(1, math.ceil(lasted))  # AWS counts begun ones
+            seconds = max(1, math.ceil(ended - started))  # AWS counts begun ones
             changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
         else:
             status, changes = self._end_processing(objects, reason, stopped)
-        return status, changes | {f"{name}EndTime": started + lasted}
+        return status, changes | {f"{name}EndTime": ended}
 
     def _make_folders(self) -> None:
         try:

@@ -6,10 +6,10 @@ import logging
 import shutil
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from localcloud.clock import Timeline
 from localcloud.containers import training
 from localcloud.containers.errors import ContainerError, DeliveryFailed
 from localcloud.containers.hosts import Host, Instance, hosts
@@ -75,21 +75,31 @@ class Jobs:
             failed = set()
             for caller, name, job in self._store.everywhere(kind.resource):
                 if job[kind.status] not in _ENDED:
-                    self._end(caller, kind, name, "Failed", reason)
+                    self._end(caller, kind, name, "Failed", reason, self._store.clock.now())
                 if job[kind.status] not in ("Completed", "Stopped"):
                     failed.add(name)
             for folder in (self._folder / kind.resource).glob("*"):
                 if folder.name not in failed:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def create(self, caller: Caller, kind_name: str, request: Document) -> str:
-        """Start a job and return its ARN; its name must be new."""
+    def create(
+        self,
+        caller: Caller,
+        kind_name: str,
+        request: Document,
+        timeline: Timeline | None = None,
+    ) -> str:
+        """Start a job and return its ARN; its name must be new.
+
+        Its times go by `timeline`, where it is part of something larger.
+        """
         kind = KINDS[kind_name]
         name = request[f"{kind.name}JobName"]
         job_arn = arn(caller, kind.resource, name)
         kind.check(request)
         find_image(kind.image(request))
-        now = time.time()
+        timeline = timeline or self._store.clock.timeline()
+        now = timeline.now()
         job = {key: value for key, value in request.items() if key != "Tags"}
         job |= {
             f"{kind.name}JobArn": job_arn,
@@ -108,7 +118,7 @@ class Jobs:
                 )
             self._store.put(caller, kind.resource, name, job)
             self._tags.set(caller, job_arn, request.get("Tags"))
-            run = self._prepare(caller, kind, name, job)
+            run = self._prepare(caller, kind, name, job, timeline)
         with self._lock:
             self._runs[job_arn] = run
         try:
@@ -149,7 +159,8 @@ class Jobs:
                 f"The request was rejected because the {kind.name.lower()} job is in status "
                 f"{job[kind.status]}."
             )
-        self._update(caller, kind, name, {kind.status: "Stopping"})
+        now = self._store.clock.now()
+        self._update(caller, kind, name, {kind.status: "Stopping"}, now)
         run.stopping.set()
 
     def list_jobs(self, caller: Caller, kind_name: str, request: Document) -> Document:
@@ -172,7 +183,9 @@ class Jobs:
         for run in runs:
             run.ended.wait(5)
 
-    def _prepare(self, caller: Caller, kind: Kind, name: str, job: Document) -> JobRun:
+    def _prepare(
+        self, caller: Caller, kind: Kind, name: str, job: Document, timeline: Timeline
+    ) -> JobRun:
         folder = self._folder / kind.resource / name
         with self._lock:
             if any(run.folder == folder for run in self._runs.values()):
@@ -190,10 +203,10 @@ class Jobs:
 
         def enter(status: str) -> None:
             if kind is TRAINING:
-                now = time.time()
+                now = timeline.now()
                 with self._store.transaction():
                     current = self.describe(caller, kind.name, name)
-                    self._update(caller, kind, name, _secondary(current, status, now))
+                    self._update(caller, kind, name, _secondary(current, status, now), now)
 
         return JobRun(
             kind=kind,
@@ -203,8 +216,9 @@ class Jobs:
             streams=streams,
             region=caller.region,
             environment=self._environment(caller.region),
-            update=lambda changes: self._update(caller, kind, name, changes),
+            update=lambda changes: self._update(caller, kind, name, changes, timeline.now()),
             enter=enter,
+            timeline=timeline,
         )
 
     def _run(self, caller: Caller, name: str, run: JobRun) -> None:
@@ -232,7 +246,7 @@ class Jobs:
         try:
             while True:
                 try:
-                    self._end(caller, run.kind, name, status, changes)
+                    self._end(caller, run.kind, name, status, changes, run.timeline.now())
                     break
                 except sqlite3.OperationalError as error:  # the disk is full: told when it is not
                     _log.error("%s is %s, which cannot be stored: %s", name, status, error)
@@ -243,18 +257,21 @@ class Jobs:
                 self._runs.pop(arn(caller, run.kind.resource, name), None)
             run.ended.set()
 
-    def _end(self, caller: Caller, kind: Kind, name: str, status: str, changes: Document) -> None:
+    def _end(
+        self, caller: Caller, kind: Kind, name: str, status: str, changes: Document, now: float
+    ) -> None:
         with self._store.transaction():
             job = self.describe(caller, kind.name, name)
-            final = {kind.status: status, f"{kind.name}EndTime": time.time(), **changes}
+            now = max(now, job["LastModifiedTime"])
+            final = {kind.status: status, f"{kind.name}EndTime": now, **changes}
             if kind is TRAINING:
-                final |= _secondary(job, final.get("SecondaryStatus", status), time.time())
-            self._update(caller, kind, name, final)
+                final |= _secondary(job, final.get("SecondaryStatus", status), now)
+            self._update(caller, kind, name, final, now)
 
-    def _update(self, caller: Caller, kind: Kind, name: str, changes: Document) -> None:
+    def _update(self, caller: Caller, kind: Kind, name: str, changes: Document, now: float) -> None:
         with self._store.transaction():
             job = self.describe(caller, kind.name, name)
-            job |= changes | {"LastModifiedTime": time.time()}
+            job |= changes | {"LastModifiedTime": max(now, job["LastModifiedTime"])}
             self._store.put(caller, kind.resource, name, job)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from localcloud.containers.images import find_image
 from localcloud.errors import ValidationException
 from localcloud.protocol import Caller, Document, Operation
@@ -54,7 +52,7 @@ class Models:
         for container in containers or [request["PrimaryContainer"]]:
             self._check(caller, container)
         model = {key: value for key, value in request.items() if key != "Tags"}
-        model |= {"ModelArn": model_arn, "CreationTime": time.time()}
+        model |= {"ModelArn": model_arn, "CreationTime": self._store.clock.now()}
         model.setdefault("EnableNetworkIsolation", False)
         with self._store.transaction():
             if self._store.get(caller, KIND, name):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from localcloud.errors import ResourceNotFound, ValidationException
 from localcloud.protocol import Caller, Document, Operation
 from localcloud.s3.objects import ObjectStore
@@ -61,7 +59,7 @@ class Pipelines:
             return known
         definition = self._definition(request)
         pipeline_arn = arn(caller, KIND, name)
-        now = time.time()
+        now = self._store.clock.now()
         with self._store.transaction():
             if self._store.get(caller, KIND, name):
                 # Not a ConflictException: the SDK's upsert goes by this code and these words.
@@ -100,7 +98,8 @@ class Pipelines:
             changes["PipelineDefinition"] = self._definition(request)
         with self._store.transaction():
             pipeline = self.find(caller, request["PipelineName"])
-            pipeline |= changes | {"LastModifiedTime": time.time()}
+            now = self._store.clock.after(pipeline["LastModifiedTime"])
+            pipeline |= changes | {"LastModifiedTime": now}
             self._store.put(caller, KIND, pipeline["PipelineName"], pipeline)
         return {"PipelineArn": pipeline["PipelineArn"]}
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 from localcloud.errors import ConflictException, ValidationException
@@ -92,7 +90,7 @@ class Registry:
             group = {
                 **choose(request, "ModelPackageGroupName", "ModelPackageGroupDescription"),
                 "ModelPackageGroupArn": group_arn,
-                "CreationTime": time.time(),
+                "CreationTime": self._store.clock.now(),
                 "CreatedBy": {},
                 "ModelPackageGroupStatus": "Completed",
                 "LastVersion": 0,
@@ -146,7 +144,7 @@ class Registry:
                 "ModelPackageArn": arn(caller, PACKAGE, name),
                 # A version has no name of its own, but DescribeModelPackage must give one.
                 "ModelPackageName": name.partition("/")[0],
-                "CreationTime": time.time(),
+                "CreationTime": self._store.clock.now(),
                 "CreatedBy": {},
                 "ModelPackageStatus": "Completed",
                 "ModelPackageStatusDetails": {"ValidationStatuses": [], "ImageScanStatuses": []},
@@ -176,7 +174,10 @@ class Registry:
                 metadata.pop(key, None)
             if metadata != package.get("CustomerMetadataProperties", {}):
                 changes["CustomerMetadataProperties"] = metadata
-            package |= changes | {"LastModifiedTime": time.time(), "LastModifiedBy": {}}
+            now = self._store.clock.after(
+                package.get("LastModifiedTime") or package["CreationTime"]
+            )
+            package |= changes | {"LastModifiedTime": now, "LastModifiedBy": {}}
             self._store.put(caller, PACKAGE, name, package)
             self._emit(caller, package, sorted(changes))
         return {"ModelPackageArn": package["ModelPackageArn"]}
@@ -255,7 +256,7 @@ class Registry:
                 "detail-type": "SageMaker Model Package State Change",
                 "account": caller.account,
                 "region": caller.region,
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
+                "time": self._store.clock.date().isoformat(timespec="seconds"),
                 "resources": [package["ModelPackageArn"]],
                 "detail": detail,
             },

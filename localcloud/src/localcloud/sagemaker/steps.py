@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from localcloud.clock import Timeline
 from localcloud.protocol import Caller, Document, check, service_model
 from localcloud.sagemaker.arns import random_id
 from localcloud.sagemaker.jobs import Jobs
@@ -49,11 +49,11 @@ class StepExecutor:
         self._models = models
         self._registry = registry
 
-    def bind(self, caller: Caller, execution: Document) -> Executor:
-        """The executor of one execution's steps."""
+    def bind(self, caller: Caller, execution: Document, timeline: Timeline) -> Executor:
+        """The executor of one execution's steps; all they start goes by its timeline."""
 
         def execute(step: Step, values: Values, stopping: threading.Event, show: Show) -> Outcome:
-            values = values.knowing({"CurrentDateTime": timestamp(time.time())})
+            values = values.knowing({"CurrentDateTime": timestamp(timeline.now())})
             match step.type:
                 case "Condition":
                     return _condition(step, values)
@@ -66,7 +66,7 @@ class StepExecutor:
                     show({"Fail": {"ErrorMessage": message[:3072]}})
                     raise StepFailed(message)
                 case _:
-                    return self._job(caller, execution, step, values, stopping, show)
+                    return self._job(caller, execution, timeline, step, values, stopping, show)
 
         return execute
 
@@ -74,6 +74,7 @@ class StepExecutor:
         self,
         caller: Caller,
         execution: Document,
+        timeline: Timeline,
         step: Step,
         values: Values,
         stopping: threading.Event,
@@ -91,9 +92,9 @@ class StepExecutor:
         if stopping.is_set():
             raise StepStopped
         if step.type == "Tuning":
-            job_arn = self._tunings.create(caller, request)
+            job_arn = self._tunings.create(caller, request, timeline)
         else:
-            job_arn = self._jobs.create(caller, step.type, request)
+            job_arn = self._jobs.create(caller, step.type, request, timeline)
         metadata = {f"{step.type}Job": {"Arn": job_arn}}
         show(metadata)
         if step.type == "Tuning":
@@ -111,7 +112,7 @@ class StepExecutor:
                 "Properties": job,
                 "Metadata": metadata,
                 "ExecutionArn": execution["PipelineExecutionArn"],
-                "EndTime": time.time(),
+                "EndTime": self._store.clock.now(),
             }
             remember(self._store, caller, key, entry)
         return Outcome(job, metadata)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from localcloud.errors import ResourceNotFound
 from localcloud.protocol import Caller, Document
 from localcloud.store import Store
@@ -24,7 +22,8 @@ class TuningRecords:
         reason = "InternalServerError: localcloud ended while this job ran"
         for caller, name, tuning in self._store.everywhere(KIND):
             if tuning[STATUS] in ("InProgress", "Stopping"):
-                self.end(caller, name, "Failed", reason)
+                now = self._store.clock.after(tuning["LastModifiedTime"])
+                self.end(caller, name, "Failed", reason, now)
 
     def find(self, caller: Caller, name: str) -> Document:
         """A tuning job by its name. Raises ResourceNotFound."""
@@ -35,21 +34,23 @@ class TuningRecords:
             )
         return tuning
 
-    def add_trial(self, caller: Caller, name: str, trial: Document) -> None:
+    def add_trial(self, caller: Caller, name: str, trial: Document, now: float) -> None:
         """Note a training job that a tuning job has made."""
         with self._store.transaction():
             trials = self.find(caller, name)["Trials"]
-            self.update(caller, name, {"Trials": [*trials, trial]})
+            self.update(caller, name, {"Trials": [*trials, trial]}, now)
 
-    def end(self, caller: Caller, name: str, status: str, reason: str | None) -> None:
-        """Store how a tuning job ended."""
-        changes: Document = {STATUS: status, "HyperParameterTuningEndTime": time.time()}
+    def end(self, caller: Caller, name: str, status: str, reason: str | None, now: float) -> None:
+        """Store how a tuning job ended, and when."""
+        changes: Document = {STATUS: status, "HyperParameterTuningEndTime": now}
         if reason is not None:
             changes["FailureReason"] = reason[:1024]
-        self.update(caller, name, changes)
+        self.update(caller, name, changes, now)
 
-    def update(self, caller: Caller, name: str, changes: Document) -> None:
+    def update(self, caller: Caller, name: str, changes: Document, now: float) -> None:
         """Change a tuning job's description."""
         with self._store.transaction():
-            tuning = self.find(caller, name) | changes | {"LastModifiedTime": time.time()}
+            tuning = self.find(caller, name)
+            last = max(now, tuning["LastModifiedTime"])
+            tuning |= changes | {"LastModifiedTime": last}
             self._store.put(caller, KIND, name, tuning)

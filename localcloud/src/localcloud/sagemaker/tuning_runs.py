@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from localcloud.clock import Timeline
 from localcloud.errors import ServiceError
 from localcloud.protocol import Caller, Document
 from localcloud.sagemaker.arns import arn, random_id
@@ -21,10 +22,14 @@ _MOST_PARALLEL = 100
 
 @dataclass
 class TuningRun:
-    """A tuning job that has not ended: `stopping` asks it to end, `ended` is set when it has."""
+    """A tuning job that has not ended: `stopping` asks it to end, `ended` is set when it has.
+
+    Its times and those of its training jobs are of one timeline.
+    """
 
     request: Document
     candidates: list[dict[str, str]]
+    timeline: Timeline
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -88,7 +93,7 @@ class TuningRuns:
             _log.exception("%s", name)
             status, reason = "Failed", f"InternalServerError: {type(error).__name__}: {error}"
         try:
-            self._records.end(caller, name, status, reason)
+            self._records.end(caller, name, status, reason, run.timeline.now())
         finally:
             with self._lock:
                 self._runs.pop(arn(caller, KIND, name), None)
@@ -103,12 +108,12 @@ class TuningRuns:
         request = training_request(run.request, training, tuned, Objective.of(run.request))
         request["TuningJobArn"] = arn(caller, KIND, name)
         try:
-            self._jobs.create(caller, TRAINING.name, request)
+            self._jobs.create(caller, TRAINING.name, request, run.timeline)
         except ServiceError:
             run.stopping.set()
             raise
         trial = {"TrainingJobName": training, "TunedHyperParameters": tuned}
-        self._records.add_trial(caller, name, trial)
+        self._records.add_trial(caller, name, trial, run.timeline.now())
         self._jobs.wait(caller, TRAINING.name, training, run.stopping)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 
+from localcloud.clock import Timeline
 from localcloud.containers.images import find_image
 from localcloud.errors import ResourceInUse, ValidationException
 from localcloud.protocol import Caller, Document, Operation, check, service_model
@@ -73,8 +73,11 @@ class Tunings:
         """Report as failed what an earlier process left running; to be called at the start."""
         self._records.end_leftovers()
 
-    def create(self, caller: Caller, request: Document) -> str:
-        """Start a tuning job and return its ARN; a bad first training job is refused."""
+    def create(self, caller: Caller, request: Document, timeline: Timeline | None = None) -> str:
+        """Start a tuning job and return its ARN; a bad first training job is refused.
+
+        Its times go by `timeline`, where it is part of something larger.
+        """
         name, tuning_arn = request[NAME], arn(caller, KIND, request[NAME])
         refuse_unsupported(request)
         objective = Objective.of(request)
@@ -83,7 +86,8 @@ class Tunings:
         check(service_model("sagemaker").operation_model("CreateTrainingJob").input_shape, first)
         TRAINING.check(first)
         find_image(TRAINING.image(first))
-        now = time.time()
+        timeline = timeline or self._store.clock.timeline()
+        now = timeline.now()
         tuning = {key: value for key, value in request.items() if key != "Tags"} | {
             "HyperParameterTuningJobArn": tuning_arn,
             STATUS: "InProgress",
@@ -99,7 +103,7 @@ class Tunings:
                 )
             self._store.put(caller, KIND, name, tuning)
             self._tags.set(caller, tuning_arn, request.get("Tags"))
-        self._runs.start(caller, name, TuningRun(request, tried))
+        self._runs.start(caller, name, TuningRun(request, tried, timeline))
         return tuning_arn
 
     def describe(self, caller: Caller, name: str) -> Document:
@@ -132,7 +136,8 @@ class Tunings:
                     "The request was rejected because the hyperparameter tuning job is in status "
                     f"{tuning[STATUS]}."
                 )
-            self._records.update(caller, name, {STATUS: "Stopping"})
+            now = self._store.clock.now()
+            self._records.update(caller, name, {STATUS: "Stopping"}, now)
         run.stopping.set()
         return {}
 

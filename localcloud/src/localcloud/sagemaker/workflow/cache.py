@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from typing import Any
 
 from localcloud.errors import ValidationException
@@ -76,12 +75,15 @@ def cache_key(pipeline: str, step: str, kind: str, arguments: Document) -> str:
 
 
 def remembered(store: Store, caller: Caller, config: Document, key: str) -> Document | None:
-    """The earlier run under this key, if there is one and it is not too old."""
+    """The earlier run under this key, if there is one and it is not too old.
+
+    How old one of the future is, nobody knows: the clock was set back. It counts as too old.
+    """
     entry = store.get(caller, KIND, key)
     if entry is None:
         return None
     expiry = config.get("ExpireAfter")
-    if expiry and time.time() - entry["EndTime"] > seconds(expiry):
+    if expiry and not 0 <= store.clock.now() - entry["EndTime"] <= seconds(expiry):
         return None
     return entry
 

@@ -5,7 +5,6 @@ Source: "Retry Policy for Pipeline Steps" of the SageMaker Developer Guide.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -53,16 +52,14 @@ _AUTOMATIC = RetryPolicy((SERVICE_FAULT, THROTTLING))
 class Attempts:
     """How often a step was tried, held against its policies; the first that fits decides.
 
-    `now` is a clock in seconds.
+    `elapsed` is a clock in seconds that nobody sets.
     """
 
-    def __init__(
-        self, policies: tuple[RetryPolicy, ...], now: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, policies: tuple[RetryPolicy, ...], elapsed: Callable[[], float]) -> None:
         self._policies = (*policies, _AUTOMATIC)
         self._counts = [0] * len(self._policies)
-        self._now = now
-        self._started = now()
+        self._elapsed = elapsed
+        self._started = elapsed()
         self.count = 1
 
     def pause(self, kind: str | None) -> float | None:
@@ -73,7 +70,7 @@ class Attempts:
             done = self._counts[number]
             if policy.attempts is not None and done >= policy.attempts:
                 return None
-            expired = self._now() - self._started
+            expired = self._elapsed() - self._started
             if policy.minutes is not None and expired >= 60 * policy.minutes:
                 return None
             self._counts[number] += 1

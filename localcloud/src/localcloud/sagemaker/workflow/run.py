@@ -6,11 +6,11 @@ A failed step starts no further step; what runs is allowed to end. A stop is pas
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
+from localcloud.clock import Clock, Timeline
 from localcloud.errors import ServiceError
 from localcloud.protocol import Document
 from localcloud.sagemaker.workflow.definition import Definition, Step
@@ -42,17 +42,6 @@ class Outcome:
     cached_from: str | None = None
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Time between attempts, in seconds; a test brings one that does not wait.
-
-    `wait` returns true if the event came before the time was over.
-    """
-
-    now: Callable[[], float] = time.monotonic
-    wait: Callable[[threading.Event, float], bool] = threading.Event.wait
-
-
 Executor = Callable[[Step, Values, threading.Event, Callable[[Document], None]], Outcome]
 Recorder = Callable[[Step, Document], None]
 
@@ -61,7 +50,8 @@ class Run:
     """Runs a definition with an executor per step; every change of a step is recorded at once.
 
     `finished` are the properties of steps that are not run again, `only` the steps to run if not
-    all are. `parallel` may be changed while it runs.
+    all are. `parallel` may be changed while it runs. `clock` measures the time between attempts,
+    `timeline` gives the times that are recorded.
     """
 
     def __init__(
@@ -75,11 +65,13 @@ class Run:
         finished: Mapping[str, Document] | None = None,
         only: frozenset[str] | None = None,
         clock: Clock | None = None,
+        timeline: Timeline | None = None,
     ) -> None:
         self._values = values
         self._execute = execute
         self._record = record
         self._clock = clock or Clock()
+        self.timeline = timeline or self._clock.timeline()
         self._only = only
         self._steps = {step.name: step for step in definition.everything()}
         self._waiting: dict[str, frozenset[str]] = {}
@@ -140,7 +132,7 @@ class Run:
         state: Document = {
             "StepName": step.name,
             "StepStatus": "Executing",
-            "StartTime": time.time(),
+            "StartTime": self.timeline.now(),
             "AttemptCount": 1,
         }
         if step.display_name:
@@ -156,16 +148,16 @@ class Run:
         try:
             outcome = self._attempt(step, state, show)
         except StepStopped:
-            self._record(step, state | {"StepStatus": "Stopped", "EndTime": time.time()})
+            self._record(step, state | {"StepStatus": "Stopped", "EndTime": self.timeline.now()})
             raise
         except StepFailed as failure:
             state |= {"StepStatus": "Failed", "FailureReason": str(failure)[:_REASON_LIMIT]}
-            self._record(step, state | {"EndTime": time.time()})
+            self._record(step, state | {"EndTime": self.timeline.now()})
             raise
         self._values.properties[step.name] = outcome.properties
         state |= {
             "StepStatus": "Succeeded",
-            "EndTime": time.time(),
+            "EndTime": self.timeline.now(),
             "Properties": outcome.properties,
         }
         if outcome.metadata:
@@ -177,7 +169,7 @@ class Run:
 
     def _attempt(self, step: Step, state: Document, show: Callable[[Document], None]) -> Outcome:
         """Run a step, and again where its retry policies say so."""
-        attempts = Attempts(step.retries, self._clock.now)
+        attempts = Attempts(step.retries, self._clock.elapsed)
         while True:
             try:
                 return self._execute(step, self._values, self.stopping, show)
