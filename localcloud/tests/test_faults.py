@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from clients import client_of, not_started
+from definitions import ROLE, definition, processing, training
+from waiting import finish, wait_until
 
 from localcloud.addresses import SERVER_FILE
 from localcloud.protocol import Caller
@@ -107,6 +110,91 @@ def test_a_full_disk_refuses_what_writes_and_loses_nothing(tmp_path: Path) -> No
         assert s3.get_object(Bucket="kept", Key="b")["Body"].read() == b"after"
         assert sagemaker.describe_model_package_group(ModelPackageGroupName="after")
         assert {role["RoleName"] for role in iam.list_roles()["Roles"]} >= {"kept", "after"}
+
+
+FILL = (
+    "import itertools, os\n"
+    "if os.path.exists({room!r}): raise SystemExit\n"
+    "for number in itertools.count():\n"
+    "    with open('/opt/ml/{folder}/%d' % number, 'wb', buffering=0) as file:\n"
+    "        file.write(b'x' * 4096)"
+)
+
+
+def chain(small: Path, kind: str) -> str:
+    """First -> Big, which fills the disk until there is a file `room` -> Last."""
+    folder = {"Processing": "processing/out", "Training": "model"}[kind]
+    job = small.with_name("job.py")  # an entrypoint may not be this long
+    job.write_text(FILL.format(room=str(small.with_name("room")), folder=folder))
+    script = f"exec(open({str(job)!r}).read())"
+    if kind == "Processing":
+        big = processing("Big", script, outputs={"out": "s3://kept/big"}, DependsOn=["First"])
+    else:
+        big = training("Big", script, bucket="kept", DependsOn=["First"])
+    write = "open('/opt/ml/processing/out/a', 'w').write('first')"
+    first = processing("First", write, outputs={"out": "s3://kept/first"})
+    return definition(first, big, processing("Last", "print(1)", DependsOn=["Big"]))
+
+
+@pytest.mark.parametrize("kind", ["Processing", "Training"])
+def test_an_execution_whose_job_fills_the_disk_fails_in_a_sentence_and_can_be_retried(
+    tmp_path: Path, kind: str
+) -> None:
+    """The job's folder goes, so that its end can be stored; all else stays."""
+    with mounted(tmp_path / "small", "size=24m") as small, localcloud(small / "state") as cloud:
+        s3, sagemaker = (client_of(cloud, name) for name in ("s3", "sagemaker"))
+        s3.create_bucket(Bucket="kept")
+        sagemaker.create_model_package_group(ModelPackageGroupName="kept")
+        sagemaker.create_pipeline(
+            PipelineName="full", PipelineDefinition=chain(small, kind), RoleArn=ROLE
+        )
+        arn = sagemaker.start_pipeline_execution(PipelineName="full")["PipelineExecutionArn"]
+        failed = finish(sagemaker, arn)
+        assert failed["PipelineExecutionStatus"] == "Failed"
+        assert "Big: AlgorithmError: " in failed["FailureReason"]
+        assert "No space left on device" in failed["FailureReason"]
+        assert "deleted to make room" in failed["FailureReason"]
+        assert list(failed["Steps"]) == ["Big", "First"]
+        assert failed["Steps"]["Big"]["StepStatus"] == "Failed"
+        assert s3.get_object(Bucket="kept", Key="first/a")["Body"].read() == b"first"
+        assert sagemaker.describe_model_package_group(ModelPackageGroupName="kept")
+        small.with_name("room").touch()
+        sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn)
+        retried = finish(sagemaker, arn)
+        assert retried["PipelineExecutionStatus"] == "Succeeded", retried
+        assert retried["Steps"]["First"] == failed["Steps"]["First"]
+        assert cloud.command("status").returncode == 0
+
+
+def test_an_execution_goes_on_when_others_have_left_room_again(tmp_path: Path) -> None:
+    """Another program fills the disk while a job runs: what the job leads to waits for room."""
+    go = tmp_path / "go"
+    wait = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.05)"
+    text = definition(
+        processing("Wait", wait, CacheConfig={"Enabled": True}),
+        processing("Next", "print(1)", DependsOn=["Wait"]),
+    )
+    with mounted(tmp_path / "small", "size=24m") as small, localcloud(small / "state") as cloud:
+        sagemaker = client_of(cloud, "sagemaker")
+        sagemaker.create_pipeline(PipelineName="waits", PipelineDefinition=text, RoleArn=ROLE)
+        arn = sagemaker.start_pipeline_execution(PipelineName="waits")["PipelineExecutionArn"]
+
+        def runs() -> bool:
+            (job,) = sagemaker.list_processing_jobs()["ProcessingJobSummaries"]
+            return "ProcessingStartTime" in sagemaker.describe_processing_job(
+                ProcessingJobName=job["ProcessingJobName"]
+            )
+
+        wait_until(runs)
+        ballast = fill(small)
+        go.touch()
+        time.sleep(3)
+        execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=arn)
+        assert execution["PipelineExecutionStatus"] == "Executing"
+        ballast.unlink()
+        done = finish(sagemaker, arn)
+        assert done["PipelineExecutionStatus"] == "Succeeded", done
+        assert done["Steps"]["Next"]["AttemptCount"] == 1
 
 
 def test_up_on_a_full_disk_says_so(tmp_path: Path) -> None:

@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud.errors import InvalidParameterException, ResourceNotFoundException
+from localcloud.errors import (
+    InvalidParameterException,
+    ResourceNotFoundException,
+    is_disk_full,
+)
 from localcloud.protocol import Caller, Document, Operation
 from localcloud.store import Store
 
@@ -40,12 +44,17 @@ class LogStream:
         self._seen = 0
 
     def mark(self) -> None:
-        """Note that what the file holds by now came before now."""
+        """Note that what the file holds by now came before now; on a full disk, later."""
         size = self.path.stat().st_size if self.path.exists() else 0
         if size == self._seen:
             return
-        with self._marks.open("a") as marks:
-            marks.write(f"{int(self._now() * 1000)} {size}\n")
+        try:
+            with self._marks.open("a") as marks:
+                marks.write(f"{int(self._now() * 1000)} {size}\n")
+        except OSError as error:
+            if is_disk_full(error):
+                return
+            raise
         self._seen = size
 
     def events(self, stream: str, created: int) -> Iterator[Event]:

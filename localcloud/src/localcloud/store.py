@@ -7,9 +7,10 @@ transaction: a killed process neither loses an event nor tells of a change that 
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from localcloud.clock import Clock
 from localcloud.errors import OtherLayout, Unreadable, is_disk_full
 from localcloud.protocol import Caller, Document
 
+_log = logging.getLogger(__name__)
 LAYOUT = 1
+_AGAIN_SECONDS = 1.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS documents (
     account TEXT NOT NULL, region TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
@@ -89,6 +92,21 @@ class Store:
                 raise
             finally:
                 self._depth -= 1
+
+    def insist(self, write: Callable[[], object], giving_up: threading.Event) -> None:
+        """Make a change that nobody else would make up for: while the disk is full, try again.
+
+        It stays undone if `giving_up` is set meanwhile.
+        """
+        while True:
+            try:
+                write()
+            except sqlite3.OperationalError as error:
+                _log.error("This cannot be stored now: %s", error)
+                if giving_up.wait(_AGAIN_SECONDS):
+                    return
+            else:
+                return
 
     def get(self, caller: Caller, kind: str, name: str) -> Document | None:
         """One document, or None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,13 +14,21 @@ from typing import Any
 REASON_LIMIT = 1024
 _TAIL = 64 * 1024
 _LINES = 10
+_ROOM = 1 << 20  # what it takes to store how a job ended, many times over
 _TRACEBACK = "Traceback (most recent call last):"
 
 
-def failure_reason(root: Path, log: Path, exit_code: int, limit: int = REASON_LIMIT) -> str:
+def failure_reason(
+    root: Path,
+    log: Path,
+    exit_code: int,
+    limit: int = REASON_LIMIT,
+    otherwise: str = "See job logs for more information",
+) -> str:
     """A failed job's FailureReason: the job's own words between AWS's, `limit` characters at most.
 
-    The job's own words are in /opt/ml/output/failure, or are the last error in its log.
+    The job's own words are in /opt/ml/output/failure, or are the last error in its log; `otherwise`
+    stands for them where it left none.
     """
     own = read_text(root / "output" / "failure") or last_error(log)
     if exit_code < 0:
@@ -27,7 +36,7 @@ def failure_reason(root: Path, log: Path, exit_code: int, limit: int = REASON_LI
         own = f"{own} ({killed})" if own else killed
     # A container reports a signal as 128 and its number.
     ending = f", exit code: {exit_code if exit_code >= 0 else 128 - exit_code}"
-    start = f"AlgorithmError: {own or 'See job logs for more information'}"
+    start = f"AlgorithmError: {own or otherwise}"
     return start[: limit - len(ending)] + ending
 
 
@@ -36,6 +45,14 @@ def how_it_ended(exit_code: int) -> str:
     if exit_code < 0:
         return f"killed by {signal.Signals(-exit_code).name}"
     return f"exit code {exit_code}"
+
+
+def is_full(folder: Path) -> bool:
+    """Whether the disk of a folder has no room left to speak of; no if the folder is not there."""
+    try:
+        return shutil.disk_usage(folder).free < _ROOM
+    except FileNotFoundError:
+        return False
 
 
 def read_text(path: Path) -> str:

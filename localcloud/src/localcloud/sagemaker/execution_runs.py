@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
+from functools import partial
 from typing import Any
 
-from localcloud.clock import Clock
 from localcloud.protocol import Caller, Document
 from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.arns import arn
@@ -18,22 +17,31 @@ from localcloud.sagemaker.steps import StepExecutor, timestamp
 from localcloud.sagemaker.workflow.definition import Definition, Step
 from localcloud.sagemaker.workflow.run import MAX_PARALLEL_STEPS, Run
 from localcloud.sagemaker.workflow.values import Values
+from localcloud.store import Store
 
 _log = logging.getLogger(__name__)
 
 
 class ExecutionRuns:
-    """Runs stored executions and keeps what they do, each with the times of one timeline."""
+    """Runs stored executions and keeps what they do, each with the times of one timeline.
+
+    On a full disk an execution waits for room with all that it has to tell.
+    """
 
     def __init__(
-        self, records: ExecutionRecords, objects: ObjectStore, steps: StepExecutor, clock: Clock
+        self,
+        store: Store,
+        records: ExecutionRecords,
+        objects: ObjectStore,
+        steps: StepExecutor,
     ) -> None:
+        self._store = store
         self._records = records
         self._objects = objects
         self._steps = steps
-        self._clock = clock
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
+        self._closing = threading.Event()
 
     def start(self, caller: Caller, name: str, execution: Document, definition: Definition) -> None:
         """Run an execution from where its records stand; steps that succeeded stay."""
@@ -51,10 +59,11 @@ class ExecutionRuns:
         )
 
         def record(_: Step, state: Document) -> None:
-            self._records.put_step(caller, name, state)
+            put = partial(self._records.put_step, caller, name, state)
+            self._store.insist(put, self._closing)
 
         config = execution.get("SelectiveExecutionConfig")
-        timeline = self._clock.timeline(self._records.latest(caller, name))
+        timeline = self._store.clock.timeline(self._records.latest(caller, name))
         run = Run(
             definition,
             values,
@@ -63,7 +72,7 @@ class ExecutionRuns:
             parallel=parallelism(execution),
             finished=self._records.finished(caller, name),
             only=frozenset(s["StepName"] for s in config["SelectedSteps"]) if config else None,
-            clock=self._clock,
+            clock=self._store.clock,
             timeline=timeline,
         )
         with self._lock:
@@ -82,6 +91,7 @@ class ExecutionRuns:
 
     def close(self) -> None:
         """Let running executions end their jobs; what cannot end is reported at the next start."""
+        self._closing.set()
         with self._lock:
             runs = list(self._runs.values())
         for run in runs:
@@ -100,8 +110,8 @@ class ExecutionRuns:
         # The run goes first: whoever sees that the execution ended may retry it at once.
         with self._lock:
             self._runs.pop(arn(caller, PIPELINE, name), None)
-        with contextlib.suppress(KeyError):
-            self._records.update(caller, name, changes, run.timeline.now())
+        update = partial(self._records.update, caller, name, changes, run.timeline.now())
+        self._store.insist(update, self._closing)
 
 
 def parallelism(execution: Document) -> int:

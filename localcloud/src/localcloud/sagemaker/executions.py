@@ -56,7 +56,7 @@ class Executions:
         self._records = ExecutionRecords(store)
         self._tokens = RequestTokens(store)
         self._pipelines = pipelines
-        self._runs = ExecutionRuns(self._records, objects, steps, store.clock)
+        self._runs = ExecutionRuns(store, self._records, objects, steps)
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""

@@ -16,7 +16,7 @@ from localcloud.containers import processing, training
 from localcloud.containers.errors import JobFolderFailed, RequirementsFailed
 from localcloud.containers.hosts import Instance
 from localcloud.containers.kept import KeepingSource, KeptJob
-from localcloud.containers.outcome import REASON_LIMIT, failure_reason, final_metrics
+from localcloud.containers.outcome import REASON_LIMIT, failure_reason, final_metrics, is_full
 from localcloud.containers.outputs import Continuous
 from localcloud.containers.rerun import advice
 from localcloud.containers.runtime import Container, ContainerSpec, Runtime, stop_all
@@ -36,7 +36,7 @@ class JobRun:
 
     `folder` is the job's; each of its `instances` has a root there and one of the `streams`.
     `update` stores a change of the job's description, `enter` a step of a training job's way.
-    `timeline` gives the job's times.
+    `timeline` gives the job's times. `keep` says whether the folder is of use if the job fails.
     """
 
     kind: Kind
@@ -51,6 +51,7 @@ class JobRun:
     timeline: Timeline
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
+    keep: bool = True
 
     def work(self, objects: ObjectStore, runtime: Runtime) -> tuple[str, Document]:
         """Run the job; returns its status and what else changes in its description."""
@@ -65,12 +66,16 @@ class JobRun:
             containers = self._start(specs, runtime)
         except RequirementsFailed as error:
             return "Failed", {"FailureReason": f"AlgorithmError: {error}"[:REASON_LIMIT]}
-        self.update({f"{name}StartTime": started})
-        self.enter("Training")
-        uploads = []
-        if self.kind is not TRAINING:
-            uploads = processing.continuous(self.request, self.instances, objects)
-        failed, stopped = self._watch(containers, began, uploads)
+        try:
+            self.update({f"{name}StartTime": started})
+            self.enter("Training")
+            uploads = []
+            if self.kind is not TRAINING:
+                uploads = processing.continuous(self.request, self.instances, objects)
+            failed, stopped = self._watch(containers, began, uploads)
+        except BaseException:  # nothing of a job runs on when nobody watches it
+            stop_all(containers, grace=0)
+            raise
         ended = self.timeline.now()
         lost = failed is not None and containers[failed].lost
         code = 0 if failed is None else containers[failed].wait() or 0
@@ -203,5 +208,11 @@ class JobRun:
     def _failure(self, instance: Instance, code: int, *, lost: bool) -> str:
         if lost:
             return "InternalServerError: the process that had started the job's container died"
+        if is_full(self.folder):  # then the log may lack the job's last words
+            self.keep = False
+            said = "No space left on device"
+            kept = "\nThe disk was full: the job's folder was deleted to make room"
+            limit = REASON_LIMIT - len(kept)
+            return failure_reason(instance.root, instance.log, code, limit, said) + kept
         again = advice(self.request[f"{self.kind.name}JobName"], instance.host)
         return failure_reason(instance.root, instance.log, code, REASON_LIMIT - len(again)) + again

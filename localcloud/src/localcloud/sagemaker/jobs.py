@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import shutil
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from localcloud.clock import Timeline
@@ -14,21 +16,22 @@ from localcloud.containers import training
 from localcloud.containers.errors import ContainerError, DeliveryFailed
 from localcloud.containers.hosts import Host, Instance, hosts
 from localcloud.containers.images import find_image
+from localcloud.containers.outcome import is_full
 from localcloud.containers.runtime import Runtime
-from localcloud.errors import ResourceInUse, ResourceNotFound, ServiceError, ValidationException
+from localcloud.errors import ResourceInUse, ServiceError, ValidationException, is_disk_full
 from localcloud.logs import Logs
 from localcloud.protocol import Caller, Document, Operation
 from localcloud.s3.errors import S3Error
 from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.arns import arn
 from localcloud.sagemaker.job_kinds import KINDS, TRAINING, Kind
+from localcloud.sagemaker.job_records import ENDED, JobRecords, secondary
 from localcloud.sagemaker.job_run import WATCH_SECONDS, JobRun
 from localcloud.sagemaker.tags import Tags
 from localcloud.store import Store
 
 _log = logging.getLogger(__name__)
 _INTERNAL = "InternalServerError"
-_ENDED = ("Completed", "Failed", "Stopped")
 
 
 class Jobs:
@@ -48,6 +51,7 @@ class Jobs:
         environment: Callable[[str], Mapping[str, str]],
     ) -> None:
         self._store = store
+        self._records = JobRecords(store)
         self._objects = objects
         self._tags = tags
         self._logs = logs
@@ -74,8 +78,8 @@ class Jobs:
         for kind in KINDS.values():
             failed = set()
             for caller, name, job in self._store.everywhere(kind.resource):
-                if job[kind.status] not in _ENDED:
-                    self._end(caller, kind, name, "Failed", reason, self._store.clock.now())
+                if job[kind.status] not in ENDED:
+                    self._records.end(caller, kind, name, "Failed", reason, self._store.clock.now())
                 if job[kind.status] not in ("Completed", "Stopped"):
                     failed.add(name)
             for folder in (self._folder / kind.resource).glob("*"):
@@ -108,7 +112,7 @@ class Jobs:
             "LastModifiedTime": now,
         }
         if kind is TRAINING:
-            job |= _secondary(job, "Starting", now)
+            job |= secondary(job, "Starting", now)
             job["ModelArtifacts"] = {"S3ModelArtifacts": training.model_uri(request)}
         with self._store.transaction():
             if self._store.get(caller, kind.resource, name):
@@ -131,13 +135,7 @@ class Jobs:
 
     def describe(self, caller: Caller, kind_name: str, name: str) -> Document:
         """A job's description. What is not there is refused in the words of its kind."""
-        kind = KINDS[kind_name]
-        job = self._store.get(caller, kind.resource, name)
-        if job is None:
-            if kind is TRAINING:
-                raise ValidationException("Requested resource not found.")
-            raise ResourceNotFound(f"Could not find requested job with name: {name}")
-        return job
+        return self._records.find(caller, KINDS[kind_name], name)
 
     def wait(
         self, caller: Caller, kind_name: str, name: str, stopping: threading.Event
@@ -154,13 +152,13 @@ class Jobs:
         kind = KINDS[kind_name]
         job = self.describe(caller, kind_name, name)
         run = self._runs.get(job[f"{kind.name}JobArn"])
-        if run is None or job[kind.status] in _ENDED:
+        if run is None or job[kind.status] in ENDED:
             raise ValidationException(
                 f"The request was rejected because the {kind.name.lower()} job is in status "
                 f"{job[kind.status]}."
             )
         now = self._store.clock.now()
-        self._update(caller, kind, name, {kind.status: "Stopping"}, now)
+        self._records.update(caller, kind, name, {kind.status: "Stopping"}, now)
         run.stopping.set()
 
     def list_jobs(self, caller: Caller, kind_name: str, request: Document) -> Document:
@@ -186,7 +184,7 @@ class Jobs:
     def _prepare(
         self, caller: Caller, kind: Kind, name: str, job: Document, timeline: Timeline
     ) -> JobRun:
-        folder = self._folder / kind.resource / name
+        folder, records = self._folder / kind.resource / name, self._records
         with self._lock:
             if any(run.folder == folder for run in self._runs.values()):
                 raise ResourceInUse(f"A job with the name {name} runs in another region")
@@ -201,13 +199,6 @@ class Jobs:
             for each in instances
         )
 
-        def enter(status: str) -> None:
-            if kind is TRAINING:
-                now = timeline.now()
-                with self._store.transaction():
-                    current = self.describe(caller, kind.name, name)
-                    self._update(caller, kind, name, _secondary(current, status, now), now)
-
         return JobRun(
             kind=kind,
             request=job,
@@ -216,26 +207,21 @@ class Jobs:
             streams=streams,
             region=caller.region,
             environment=self._environment(caller.region),
-            update=lambda changes: self._update(caller, kind, name, changes, timeline.now()),
-            enter=enter,
+            update=lambda changes: records.update(caller, kind, name, changes, timeline.now()),
+            enter=lambda status: records.enter(caller, kind, name, status, timeline.now()),
             timeline=timeline,
         )
 
     def _run(self, caller: Caller, name: str, run: JobRun) -> None:
         try:
             status, changes = run.work(self._objects, self._runtime)
-        except (ServiceError, S3Error, DeliveryFailed) as error:
-            status, changes = "Failed", {"FailureReason": f"ClientError: {error}"}
-        except ContainerError as error:
-            status, changes = "Failed", {"FailureReason": f"{_INTERNAL}: {error}"}
-        except OSError as error:
-            where = error.filename or run.folder
-            reason = f"{_INTERNAL}: {error.strerror or error}: {where}"
-            status, changes = "Failed", {"FailureReason": reason}
         except Exception as error:  # noqa: BLE001 - a job never stays "InProgress" for ever
-            _log.exception("%s", name)
-            reason = f"{_INTERNAL}: {type(error).__name__}: {error}"
-            status, changes = "Failed", {"FailureReason": reason}
+            status, changes = "Failed", {"FailureReason": _reason(error, run.folder)}
+            run.keep = not is_full(self._folder)
+        if status == "Failed" and not run.keep:
+            # It is the job, most likely, that has filled the disk: without this its end could not
+            # be stored, and nothing of localcloud would go on.
+            shutil.rmtree(run.folder, ignore_errors=True)
         self._end_run(caller, name, run, status, changes)
         if status != "Failed":
             shutil.rmtree(run.folder, ignore_errors=True)
@@ -243,49 +229,32 @@ class Jobs:
     def _end_run(
         self, caller: Caller, name: str, run: JobRun, status: str, changes: Document
     ) -> None:
+        now = run.timeline.now()
+        end = partial(self._records.end, caller, run.kind, name, status, changes, now)
         try:
-            while True:
-                try:
-                    self._end(caller, run.kind, name, status, changes, run.timeline.now())
-                    break
-                except sqlite3.OperationalError as error:  # the disk is full: told when it is not
-                    _log.error("%s is %s, which cannot be stored: %s", name, status, error)
-                    if self._closing.wait(1.0):
-                        break
+            self._store.insist(end, self._closing)
         finally:
             with self._lock:
                 self._runs.pop(arn(caller, run.kind.resource, name), None)
             run.ended.set()
 
-    def _end(
-        self, caller: Caller, kind: Kind, name: str, status: str, changes: Document, now: float
-    ) -> None:
-        with self._store.transaction():
-            job = self.describe(caller, kind.name, name)
-            now = max(now, job["LastModifiedTime"])
-            final = {kind.status: status, f"{kind.name}EndTime": now, **changes}
-            if kind is TRAINING:
-                final |= _secondary(job, final.get("SecondaryStatus", status), now)
-            self._update(caller, kind, name, final, now)
 
-    def _update(self, caller: Caller, kind: Kind, name: str, changes: Document, now: float) -> None:
-        with self._store.transaction():
-            job = self.describe(caller, kind.name, name)
-            job |= changes | {"LastModifiedTime": max(now, job["LastModifiedTime"])}
-            self._store.put(caller, kind.resource, name, job)
+def _reason(error: Exception, folder: Path) -> str:
+    """The FailureReason of a job that localcloud could not run to its end."""
+    if is_disk_full(error):
+        return f"{_INTERNAL}: {os.strerror(errno.ENOSPC)}: {folder}"
+    if isinstance(error, ServiceError | S3Error | DeliveryFailed):
+        return f"ClientError: {error}"
+    if isinstance(error, ContainerError):
+        return f"{_INTERNAL}: {error}"
+    if isinstance(error, OSError):
+        return f"{_INTERNAL}: {error.strerror or error}: {error.filename or folder}"
+    _log.error("%s", folder.name, exc_info=error)
+    return f"{_INTERNAL}: {type(error).__name__}: {error}"
 
 
 def _suffix(host: Host) -> str:
     return "" if host.number == 1 else f".{host.name}"
-
-
-def _secondary(job: Document, status: str, now: float) -> Document:
-    """SecondaryStatus and its transitions after a training job enters `status`."""
-    transitions = [dict(item) for item in job.get("SecondaryStatusTransitions", [])]
-    if transitions:
-        transitions[-1]["EndTime"] = now
-    transitions.append({"Status": status, "StartTime": now, "StatusMessage": status})
-    return {"SecondaryStatus": status, "SecondaryStatusTransitions": transitions}
 
 
 def _operations(jobs: Jobs, kind: Kind) -> dict[str, Operation]:

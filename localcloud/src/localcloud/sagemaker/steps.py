@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from localcloud.clock import Timeline
 from localcloud.protocol import Caller, Document, check, service_model
@@ -114,7 +115,7 @@ class StepExecutor:
                 "ExecutionArn": execution["PipelineExecutionArn"],
                 "EndTime": self._store.clock.now(),
             }
-            remember(self._store, caller, key, entry)
+            self._store.insist(partial(remember, self._store, caller, key, entry), stopping)
         return Outcome(job, metadata)
 
     def _register(self, caller: Caller, step: Step, values: Values) -> Outcome:

@@ -6,6 +6,7 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from localcloud.clock import Timeline
 from localcloud.errors import ServiceError
@@ -15,6 +16,7 @@ from localcloud.sagemaker.job_kinds import TRAINING
 from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.trials import Objective, summary, training_request
 from localcloud.sagemaker.tuning_records import KIND, TuningRecords
+from localcloud.store import Store
 
 _log = logging.getLogger(__name__)
 _MOST_PARALLEL = 100
@@ -37,11 +39,13 @@ class TuningRun:
 class TuningRuns:
     """Runs stored tuning jobs; their training jobs are ordinary ones."""
 
-    def __init__(self, records: TuningRecords, jobs: Jobs) -> None:
+    def __init__(self, store: Store, records: TuningRecords, jobs: Jobs) -> None:
+        self._store = store
         self._records = records
         self._jobs = jobs
         self._runs: dict[str, TuningRun] = {}
         self._lock = threading.Lock()
+        self._closing = threading.Event()
 
     def start(self, caller: Caller, name: str, run: TuningRun) -> None:
         """Run a tuning job whose description is stored."""
@@ -69,6 +73,7 @@ class TuningRuns:
 
     def close(self) -> None:
         """Start no further training job; those that run are ended by Jobs."""
+        self._closing.set()
         with self._lock:
             for run in self._runs.values():
                 run.stopping.set()
@@ -93,7 +98,8 @@ class TuningRuns:
             _log.exception("%s", name)
             status, reason = "Failed", f"InternalServerError: {type(error).__name__}: {error}"
         try:
-            self._records.end(caller, name, status, reason, run.timeline.now())
+            end = partial(self._records.end, caller, name, status, reason, run.timeline.now())
+            self._store.insist(end, self._closing)
         finally:
             with self._lock:
                 self._runs.pop(arn(caller, KIND, name), None)

@@ -53,7 +53,7 @@ class Tunings:
         self._store = store
         self._records = TuningRecords(store)
         self._tags = tags
-        self._runs = TuningRuns(self._records, jobs)
+        self._runs = TuningRuns(store, self._records, jobs)
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""

@@ -11,10 +11,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from localcloud.clock import Clock, Timeline
-from localcloud.errors import ServiceError
+from localcloud.errors import ServiceError, is_disk_full
 from localcloud.protocol import Document
 from localcloud.sagemaker.workflow.definition import Definition, Step
-from localcloud.sagemaker.workflow.retries import Attempts, kind_of_error
+from localcloud.sagemaker.workflow.retries import SERVICE_FAULT, Attempts, kind_of_error
 from localcloud.sagemaker.workflow.values import Unresolvable, Values
 
 MAX_PARALLEL_STEPS = 50
@@ -191,4 +191,6 @@ class Run:
 def _failure(error: Exception) -> StepFailed:
     if isinstance(error, ServiceError):
         return StepFailed(f"ClientError: {error.message}", kind_of_error(error))
+    if is_disk_full(error):
+        return StepFailed("InternalError: The disk of the state folder is full", SERVICE_FAULT)
     return StepFailed(f"InternalError: {type(error).__name__}: {error}", kind_of_error(error))
