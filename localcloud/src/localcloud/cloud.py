@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Mapping
+from functools import wraps
 from typing import Any
 
 from localcloud.addresses import Address
@@ -126,6 +127,7 @@ class Cloud:
         Not before: the libraries that the images hold loaded take some 300 MB.
         """
 
+        @wraps(operation)
         def call(caller: Caller, request: Document) -> Document | None:
             answer = operation(caller, request)
             text = self._pipelines.find(caller, request["PipelineName"])["PipelineDefinition"]

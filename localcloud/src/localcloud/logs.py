@@ -106,7 +106,7 @@ class Logs:
         return LogStream(path, self._store.clock.now)
 
     def describe_groups(self, caller: Caller, request: Document) -> Document:
-        """DescribeLogGroups."""
+        """DescribeLogGroups: one for each kind of job that ran."""
         prefix, pattern = (
             request.get("logGroupNamePrefix", ""),
             request.get("logGroupNamePattern", ""),
@@ -127,7 +127,7 @@ class Logs:
         }
 
     def describe_streams(self, caller: Caller, request: Document) -> Document:
-        """DescribeLogStreams."""
+        """DescribeLogStreams: one for each host of a job."""
         streams = self._streams(caller, request, request.get("logStreamNamePrefix", ""))
         found = []
         for stream in streams:

@@ -74,7 +74,7 @@ class Service:
         if operation not in self.operations:
             raise NotEmulated(
                 f"localcloud does not emulate {self.name}:{operation}. "
-                "It emulates what this template calls; see docs/localcloud.md."
+                "It emulates what this template calls; see docs/localcloud-calls.md."
             )
         return self.model.operation_model(operation)
 

@@ -18,7 +18,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _ENDPOINTS = "/endpoints/"
-_NOT_EMULATED = {
+NOT_EMULATED = {
     "async-invocations": "InvokeEndpointAsync",
     "invocations-response-stream": "InvokeEndpointWithResponseStream",
     "invocations-bidirectional-stream": "InvokeEndpointWithBidirectionalStream",
@@ -60,8 +60,8 @@ class Application:
             None if origin is None else origin.decode("latin-1"),
         )
         name, operation = _asked(scope)
-        if operation in _NOT_EMULATED:
-            what = f"sagemaker-runtime:{_NOT_EMULATED[operation]}"
+        if operation in NOT_EMULATED:
+            what = f"sagemaker-runtime:{NOT_EMULATED[operation]}"
             raise RefusedError(
                 "NotImplementedException", 501, f"localcloud does not emulate {what}."
             )

@@ -80,7 +80,10 @@ class Invocations:
         self._counters = counters
 
     async def invoke(self, name: str, headers: Headers, body: bytes, began: float) -> Reply:
-        """Answer one request; `began` is the loop's time when it came. Raises RefusedError."""
+        """InvokeEndpoint, through the containers of a variant, with data capture.
+
+        `began` is the loop's time when the request came. Raises RefusedError.
+        """
         endpoint = self._endpoint(name, headers)
         inference_id, attributes = _check_headers(headers)
         target = headers.get(b"x-amzn-sagemaker-target-variant")

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any
@@ -99,17 +100,13 @@ class S3Application:
         return body
 
 
-def operations() -> list[str]:
-    """AWS's names of the operations that are answered."""
-    return sorted(name for name, request in requests_by_name() if _is_answered(request))
-
-
-def _is_answered(request: Request) -> bool:
-    try:
-        _find_call(request)
-    except S3Error:
-        return False
-    return True
+def calls() -> dict[str, Call]:
+    """The calls that are answered, by AWS's names of the operations."""
+    found = {}
+    for name, request in requests_by_name():
+        with suppress(S3Error):
+            found[name] = _find_call(request)
+    return found
 
 
 def _find_call(request: Request) -> Call:

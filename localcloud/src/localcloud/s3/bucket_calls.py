@@ -31,7 +31,7 @@ def owner(account: str) -> list[tuple[str, xml.Content | None]]:
 
 
 def list_buckets(service: Service, request: Request) -> Response:
-    """ListBuckets."""
+    """ListBuckets: by prefix and region, in pages."""
     prefix = request.query.get("prefix", "")
     region = request.query.get("bucket-region", "")
     after = request.query.get("continuation-token", "")
@@ -97,13 +97,13 @@ def create_bucket(service: Service, request: Request) -> Response:
 
 
 def head_bucket(service: Service, request: Request) -> Response:
-    """HeadBucket."""
+    """HeadBucket: whether it is there, and its region."""
     bucket = service.store.buckets.get(request.bucket)
     return Response(200, {"x-amz-bucket-region": bucket.region, "Content-Type": "application/xml"})
 
 
 def delete_bucket(service: Service, request: Request) -> Response:
-    """DeleteBucket."""
+    """DeleteBucket: an empty one."""
     service.store.buckets.delete(request.bucket)
     return NO_CONTENT
 
@@ -115,14 +115,14 @@ def get_location(service: Service, request: Request) -> Response:
 
 
 def get_versioning(service: Service, request: Request) -> Response:
-    """GetBucketVersioning."""
+    """GetBucketVersioning: whether versions are kept."""
     versioning = service.store.buckets.get(request.bucket).versioning
     content: xml.Content = [("Status", versioning or None)]
     return xml_response(xml.write("VersioningConfiguration", content))
 
 
 def put_versioning(service: Service, request: Request) -> Response:
-    """PutBucketVersioning."""
+    """PutBucketVersioning: keep versions, or keep no more."""
     root = xml.read(Payload(request).document(), "VersioningConfiguration")
     if xml.text(root, "MfaDelete") == "Enabled":
         raise Unsupported("MfaDelete is not implemented.")

@@ -34,13 +34,15 @@ _DEFAULT_ENCRYPTION = xml.write(
 class Document:
     """A kind of configuration: its subresource, its root element, what S3 demands of it.
 
-    ``missing`` is what a bucket without one answers: an error or a document.
+    ``missing`` is what a bucket without one answers: an error or a document; ``effect`` says what
+    it does here.
     """
 
     kind: str
     root: str
     check: Callable[[Element], None]
     missing: type[errors.S3Error] | bytes
+    effect: str
     put_status: int = 200
     deletable: bool = True
 
@@ -95,25 +97,38 @@ _DOCUMENTS = (
         "PublicAccessBlockConfiguration",
         _check_blocks,
         errors.NoSuchPublicAccessBlockConfiguration,
+        "not enforced",
     ),
     Document(
-        "encryption", "ServerSideEncryptionConfiguration", _check_encryption, _DEFAULT_ENCRYPTION
+        "encryption",
+        "ServerSideEncryptionConfiguration",
+        _check_encryption,
+        _DEFAULT_ENCRYPTION,
+        "nothing is encrypted on disk",
     ),
-    Document("tagging", "Tagging", _check_tags, errors.NoSuchTagSet, put_status=204),
     Document(
-        "lifecycle", "LifecycleConfiguration", _check_lifecycle, errors.NoSuchLifecycleConfiguration
+        "tagging", "Tagging", _check_tags, errors.NoSuchTagSet, "tags of a bucket", put_status=204
+    ),
+    Document(
+        "lifecycle",
+        "LifecycleConfiguration",
+        _check_lifecycle,
+        errors.NoSuchLifecycleConfiguration,
+        "nothing expires",
     ),
     Document(
         "ownershipControls",
         "OwnershipControls",
         _check_ownership,
         errors.OwnershipControlsNotFoundError,
+        "not enforced",
     ),
     Document(
         "notification",
         "NotificationConfiguration",
         _check_notification,
         xml.write("NotificationConfiguration", []),
+        "nothing is sent",
         deletable=False,
     ),
 )
@@ -121,6 +136,7 @@ _DOCUMENTS = (
 
 def _getter(document: Document) -> Call:
     def get(service: Service, request: Request) -> Response:
+        """What was put, or what a bucket has that was given none."""
         body = service.store.buckets.document(request.bucket, document.kind)
         if body is not None:
             return xml_response(body)
@@ -138,11 +154,13 @@ def _putter(document: Document) -> Call:
         service.store.buckets.put_document(request.bucket, document.kind, body)
         return Response(document.put_status)
 
+    put.__doc__ = f"Stored: {document.effect}."
     return put
 
 
 def _deleter(kind: str) -> Call:
     def delete(service: Service, request: Request) -> Response:
+        """Forget what was put."""
         service.store.buckets.delete_document(request.bucket, kind)
         return NO_CONTENT
 
@@ -158,7 +176,7 @@ def get_policy(service: Service, request: Request) -> Response:
 
 
 def put_policy(service: Service, request: Request) -> Response:
-    """PutBucketPolicy: statements with an effect, a principal, actions and resources."""
+    """PutBucketPolicy: its form is checked, it is stored and not enforced."""
     body = Payload(request).document()
     if len(body) > 20 << 10:
         raise errors.InvalidArgument("The policy is larger than 20 KB")

@@ -18,7 +18,7 @@ _LIMIT = 1000
 
 
 def list_v2(service: Service, request: Request) -> Response:
-    """ListObjectsV2."""
+    """ListObjectsV2: with prefix, delimiter and pages."""
     query = request.query
     if query["list-type"] != "2":
         raise InvalidArgument(
@@ -53,7 +53,7 @@ def list_v2(service: Service, request: Request) -> Response:
 
 
 def list_v1(service: Service, request: Request) -> Response:
-    """ListObjects."""
+    """ListObjects: with prefix, delimiter and pages."""
     query = request.query
     encode = name_encoder(request)
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
@@ -80,7 +80,7 @@ def list_v1(service: Service, request: Request) -> Response:
 
 
 def list_object_versions(service: Service, request: Request) -> Response:
-    """ListObjectVersions."""
+    """ListObjectVersions: versions and delete markers, newest first."""
     query = request.query
     encode = name_encoder(request)
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")

@@ -27,7 +27,7 @@ _WHOLE = ("crc32", "crc32c", "crc64nvme")
 
 
 def create_upload(service: Service, request: Request) -> Response:
-    """CreateMultipartUpload."""
+    """CreateMultipartUpload: with all that the object shall have."""
     refuse_unknown(request)
     service.store.buckets.get(request.bucket)
     algorithm = requested_algorithm(request)
@@ -75,7 +75,7 @@ def upload_part(service: Service, request: Request) -> Response:
 
 
 def complete_upload(service: Service, request: Request) -> Response:
-    """CompleteMultipartUpload."""
+    """CompleteMultipartUpload: the parts become an object, whole or not at all."""
     upload = _upload(service, request)
     body = Payload(replace(request, headers=_without_checksums(request))).document()
     root = xml.read(body, "CompleteMultipartUpload")
@@ -104,13 +104,13 @@ def complete_upload(service: Service, request: Request) -> Response:
 
 
 def abort_upload(service: Service, request: Request) -> Response:
-    """AbortMultipartUpload."""
+    """AbortMultipartUpload: its parts are deleted."""
     service.uploads.abort(request.bucket, request.key, request.query["uploadId"])
     return NO_CONTENT
 
 
 def list_parts(service: Service, request: Request) -> Response:
-    """ListParts."""
+    """ListParts: in pages."""
     upload = _upload(service, request)
     marker = request.number("part-number-marker", 0, 1 << 31)
     limit = request.number("max-parts", _LIMIT, _LIMIT)
@@ -149,7 +149,7 @@ def list_parts(service: Service, request: Request) -> Response:
 
 
 def list_uploads(service: Service, request: Request) -> Response:
-    """ListMultipartUploads."""
+    """ListMultipartUploads: those that are not complete, in pages."""
     query = request.query
     encode = name_encoder(request)
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")

@@ -71,7 +71,7 @@ def put_object(service: Service, request: Request) -> Response:
 
 
 def get_object(service: Service, request: Request) -> Response:
-    """GetObject."""
+    """GetObject: with ranges, conditions and versions."""
     stored, file = service.store.open(request.bucket, request.key, request.version_id)
     try:
         status, headers, (first, length) = _describe(request, stored)
@@ -82,14 +82,14 @@ def get_object(service: Service, request: Request) -> Response:
 
 
 def head_object(service: Service, request: Request) -> Response:
-    """HeadObject."""
+    """HeadObject: what describes an object."""
     stored = service.store.get(request.bucket, request.key, request.version_id)
     status, headers, _ = _describe(request, stored)
     return Response(status, headers)
 
 
 def delete_object(service: Service, request: Request) -> Response:
-    """DeleteObject."""
+    """DeleteObject: a delete marker where versions are kept."""
     condition = write_condition(request.headers)
     gone = service.store.delete(request.bucket, request.key, request.version_id, condition)
     headers = {}
@@ -119,13 +119,13 @@ def delete_objects(service: Service, request: Request) -> Response:
 
 
 def get_tagging(service: Service, request: Request) -> Response:
-    """GetObjectTagging."""
+    """GetObjectTagging: of any version."""
     stored = service.store.get(request.bucket, request.key, request.version_id)
     return xml_response(write_tags(stored.attributes.tags), version_header(stored))
 
 
 def put_tagging(service: Service, request: Request) -> Response:
-    """PutObjectTagging."""
+    """PutObjectTagging: at most ten."""
     root = xml.read(Payload(request).document(), "Tagging")
     tags = tags_of_document(root, OBJECT_LIMIT)
     stored = service.store.put_tags(request.bucket, request.key, request.version_id, tags)
@@ -133,13 +133,13 @@ def put_tagging(service: Service, request: Request) -> Response:
 
 
 def delete_tagging(service: Service, request: Request) -> Response:
-    """DeleteObjectTagging."""
+    """DeleteObjectTagging: all of them."""
     stored = service.store.put_tags(request.bucket, request.key, request.version_id, {})
     return replace(NO_CONTENT, headers=version_header(stored))
 
 
 def get_attributes(service: Service, request: Request) -> Response:
-    """GetObjectAttributes."""
+    """GetObjectAttributes: size, checksums and parts."""
     stored = service.store.get(request.bucket, request.key, request.version_id)
     header = request.headers.get("x-amz-object-attributes", "")
     wanted = {name.strip() for name in header.split(",")}

@@ -175,7 +175,7 @@ class Executions:
         return {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
 
     def describe(self, caller: Caller, request: Document) -> Document:
-        """DescribePipelineExecution."""
+        """DescribePipelineExecution: how it stands, and why it failed."""
         return self._records.find(caller, request["PipelineExecutionArn"])[1]
 
     def describe_definition(self, caller: Caller, request: Document) -> Document:
@@ -184,7 +184,7 @@ class Executions:
         return choose(execution, "PipelineDefinition", "CreationTime")
 
     def list_executions(self, caller: Caller, request: Document) -> Document:
-        """ListPipelineExecutions."""
+        """ListPipelineExecutions: those of one pipeline, in pages."""
         pipeline = self._pipelines.find(caller, request["PipelineName"])
         found = self._records.of_pipeline(caller, pipeline["PipelineName"])
         return _EXECUTIONS.page(request, found)

@@ -262,16 +262,20 @@ def _operations(jobs: Jobs, kind: Kind) -> dict[str, Operation]:
     member = f"{kind.name}JobName"
 
     def create(caller: Caller, request: Document) -> Document:
+        """Start a process for each instance, with inputs, outputs and a log."""
         return {f"{kind.name}JobArn": jobs.create(caller, kind.name, request)}
 
     def describe(caller: Caller, request: Document) -> Document:
+        """How it stands, and in its script's own words why it failed."""
         return jobs.describe(caller, kind.name, request[member])
 
     def stop(caller: Caller, request: Document) -> Document:
+        """Ask its processes to end."""
         jobs.stop(caller, kind.name, request[member])
         return {}
 
     def list_jobs(caller: Caller, request: Document) -> Document:
+        """By name, time or status, in pages."""
         return jobs.list_jobs(caller, kind.name, request)
 
     return {

@@ -62,7 +62,7 @@ class Models:
         return {"ModelArn": model_arn}
 
     def describe(self, caller: Caller, request: Document) -> Document:
-        """DescribeModel."""
+        """DescribeModel: as it was created."""
         name = request["ModelName"]
         model = self._store.get(caller, KIND, name)
         if model is None:
@@ -70,7 +70,7 @@ class Models:
         return model
 
     def list_models(self, caller: Caller, request: Document) -> Document:
-        """ListModels."""
+        """ListModels: by name or time, in pages."""
         return _MODELS.page(request, self._store.documents(caller, KIND))
 
     def delete(self, caller: Caller, request: Document) -> Document:

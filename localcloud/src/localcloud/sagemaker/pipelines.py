@@ -104,11 +104,11 @@ class Pipelines:
         return {"PipelineArn": pipeline["PipelineArn"]}
 
     def describe(self, caller: Caller, request: Document) -> Document:
-        """DescribePipeline."""
+        """DescribePipeline: with its definition."""
         return self.find(caller, request["PipelineName"])
 
     def list_pipelines(self, caller: Caller, request: Document) -> Document:
-        """ListPipelines."""
+        """ListPipelines: by name or time, in pages."""
         renamed = dict(request)
         if "PipelineNamePrefix" in renamed:
             prefix = renamed.pop("PipelineNamePrefix")

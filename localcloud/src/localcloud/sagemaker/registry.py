@@ -81,7 +81,7 @@ class Registry:
         }
 
     def create_group(self, caller: Caller, request: Document) -> Document:
-        """CreateModelPackageGroup."""
+        """CreateModelPackageGroup: a name for the versions of one model."""
         name = request["ModelPackageGroupName"]
         group_arn = arn(caller, GROUP, name)
         with self._store.transaction():
@@ -100,11 +100,11 @@ class Registry:
         return {"ModelPackageGroupArn": group_arn}
 
     def describe_group(self, caller: Caller, request: Document) -> Document:
-        """DescribeModelPackageGroup."""
+        """DescribeModelPackageGroup: its description, as it was created."""
         return self._group(caller, request["ModelPackageGroupName"])
 
     def list_groups(self, caller: Caller, request: Document) -> Document:
-        """ListModelPackageGroups."""
+        """ListModelPackageGroups: by name or time, in pages."""
         return _GROUPS.page(request, self._store.documents(caller, GROUP))
 
     def delete_group(self, caller: Caller, request: Document) -> Document:
@@ -155,7 +155,7 @@ class Registry:
         return {"ModelPackageArn": package["ModelPackageArn"]}
 
     def describe_package(self, caller: Caller, request: Document) -> Document:
-        """DescribeModelPackage."""
+        """DescribeModelPackage: a version, by its ARN."""
         return self._package(caller, request["ModelPackageName"])[1]
 
     def update_package(self, caller: Caller, request: Document) -> Document:

@@ -39,18 +39,18 @@ class Tags:
         self._store.delete(caller, KIND, arn)
 
     def add(self, caller: Caller, request: Document) -> Document:
-        """AddTags."""
+        """AddTags: at most 50, of a resource of SageMaker."""
         self._require(caller, request["ResourceArn"])
         self.set(caller, request["ResourceArn"], request["Tags"])
         return {"Tags": _pairs(self._of(caller, request["ResourceArn"]))}
 
     def list_tags(self, caller: Caller, request: Document) -> Document:
-        """ListTags."""
+        """ListTags: in pages."""
         self._require(caller, request["ResourceArn"])
         return paged("Tags", request, _pairs(self._of(caller, request["ResourceArn"])))
 
     def delete(self, caller: Caller, request: Document) -> Document:
-        """DeleteTags."""
+        """DeleteTags: by their keys."""
         self._require(caller, request["ResourceArn"])
         with self._store.transaction():
             known = self._of(caller, request["ResourceArn"])

@@ -58,12 +58,8 @@ class Tunings:
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""
         return {
-            "CreateHyperParameterTuningJob": lambda caller, request: {
-                "HyperParameterTuningJobArn": self.create(caller, request)
-            },
-            "DescribeHyperParameterTuningJob": lambda caller, request: self.describe(
-                caller, request[NAME]
-            ),
+            "CreateHyperParameterTuningJob": self.create_tuning,
+            "DescribeHyperParameterTuningJob": self.describe_tuning,
             "ListHyperParameterTuningJobs": self.list_tunings,
             "StopHyperParameterTuningJob": self.stop,
             "ListTrainingJobsForHyperParameterTuningJob": self.list_training_jobs,
@@ -72,6 +68,14 @@ class Tunings:
     def end_leftovers(self) -> None:
         """Report as failed what an earlier process left running; to be called at the start."""
         self._records.end_leftovers()
+
+    def create_tuning(self, caller: Caller, request: Document) -> Document:
+        """CreateHyperParameterTuningJob; strategies are Random and Grid."""
+        return {"HyperParameterTuningJobArn": self.create(caller, request)}
+
+    def describe_tuning(self, caller: Caller, request: Document) -> Document:
+        """DescribeHyperParameterTuningJob: with how its training jobs stand, and the best one."""
+        return self.describe(caller, request[NAME])
 
     def create(self, caller: Caller, request: Document, timeline: Timeline | None = None) -> str:
         """Start a tuning job and return its ARN; a bad first training job is refused.
@@ -142,7 +146,7 @@ class Tunings:
         return {}
 
     def list_tunings(self, caller: Caller, request: Document) -> Document:
-        """ListHyperParameterTuningJobs."""
+        """ListHyperParameterTuningJobs: with how their training jobs stand."""
         found = [
             self._described(each, self._runs.training_jobs(caller, each[NAME]))
             for each in self._store.documents(caller, KIND)
@@ -150,7 +154,7 @@ class Tunings:
         return _TUNINGS.page(request, found)
 
     def list_training_jobs(self, caller: Caller, request: Document) -> Document:
-        """ListTrainingJobsForHyperParameterTuningJob."""
+        """ListTrainingJobsForHyperParameterTuningJob: by name, time, status or objective."""
         tuning = self._records.find(caller, request[NAME])
         jobs = self._runs.training_jobs(caller, request[NAME])
         wanted = request.get("StatusEquals")
