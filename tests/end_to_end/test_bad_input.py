@@ -372,7 +372,7 @@ def test_up_says_that_a_state_folder_is_in_use(cloud: TestCloud) -> None:
     ],
 )
 def test_up_names_a_port_that_is_none(cloud: TestCloud, port: str) -> None:
-    refused(cloud, ("LOCALCLOUD_PORT", "from 1 to 65535", repr(port)), LOCALCLOUD_PORT=port)
+    refused(cloud, ("LOCALCLOUD_PORT", "from 1 to 65534", repr(port)), LOCALCLOUD_PORT=port)
 
 
 def test_up_names_a_state_folder_that_is_a_file(cloud: TestCloud, tmp_path: Path) -> None:
