@@ -216,7 +216,7 @@ def test_a_read_only_state_folder_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["state.db", "s3/index.db", "records/version.json", "processes/1.json"]
+    "file", ["state.db", "metrics.db", "s3/index.db", "records/version.json", "processes/1.json"]
 )
 def test_a_broken_file_is_named_and_nothing_is_deleted(tmp_path: Path, file: str) -> None:
     state = tmp_path / "state"

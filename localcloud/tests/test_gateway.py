@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import time
@@ -214,6 +215,21 @@ def test_a_body_in_chunks_is_read(cloud: TestCloud) -> None:
     answer = send(cloud.address, chunked + chunks)
     assert b"ValidationException" in answer
     assert b"greater than or equal to 1" in answer
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (gzip.compress(b'{"MaxResults": 0}'), "ValidationException"),
+        (gzip.compress(b"{}")[:-4], "SerializationException"),
+        (b"{}", "SerializationException"),
+        (gzip.compress(b" " * 100_000_000), "RequestEntityTooLargeException"),
+    ],
+    ids=["whole", "cut off", "not compressed", "a bomb"],
+)
+def test_a_compressed_body_is_unpacked_or_refused(cloud: TestCloud, body: bytes, code: str) -> None:
+    answer = call(cloud.address, "ListPipelines", body, **{"Content-Encoding": "gzip"})
+    assert answer.code == code
 
 
 def test_slow_clients_hold_nobody_up_for_ever(cloud: TestCloud) -> None:

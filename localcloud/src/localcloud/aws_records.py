@@ -17,6 +17,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from localcloud.errors import NotEmulated, OtherMoto, ServiceError, Unreadable
 from localcloud.wsgi import Application, Environ, StartResponse
@@ -49,6 +50,25 @@ class AwsRecords:
     def applications(self) -> dict[str, Application]:
         """One WSGI application per signing name."""
         return {name: self._bound(service) for name, service in SERVICES.items()}
+
+    def publish(self, region: str, topic: str, subject: str, message: str) -> str:
+        """Publish to a topic of SNS; gives why it failed, or nothing."""
+        form = {"Action": "Publish", "Version": "2010-03-31", "TopicArn": topic,
+                "Subject": subject, "Message": message}  # fmt: skip
+        body = urlencode(form).encode()
+        scope = f"localcloud/20260101/{region}/sns/aws4_request"
+        environ: Environ = import_module("werkzeug.test").create_environ(
+            method="POST",
+            data=body,
+            content_type="application/x-www-form-urlencoded",
+            headers={"Authorization": f"AWS4-HMAC-SHA256 Credential={scope}"},
+        )
+        told: list[str] = []
+        try:
+            answer = self._answer("sns", environ, lambda status, *_: told.append(status))
+        except ServiceError as error:
+            return error.message
+        return "" if told[0].startswith("200") else b"".join(answer).decode("utf-8", "replace")
 
     def _bound(self, service: str) -> Application:
         def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -14,6 +14,7 @@ from typing import Any
 from localcloud.addresses import Address
 from localcloud.aws_records import AwsRecords
 from localcloud.clock import Clock
+from localcloud.cloudwatch.service import CloudWatch
 from localcloud.containers.environments import Images
 from localcloud.containers.errors import ContainerError
 from localcloud.containers.images import IMAGES
@@ -56,6 +57,7 @@ class Cloud:
         self.store = Store(state / "state.db", clock)
         records = AwsRecords(state / "records", ACCOUNT)
         objects = ObjectStore(state / "s3", clock.date)
+        self.cloudwatch = CloudWatch(self.store, state / "metrics.db", records.publish)
         tags = Tags(self.store)
 
         def job_environment(region: str) -> Mapping[str, str]:
@@ -90,12 +92,14 @@ class Cloud:
             services={
                 "sagemaker": Service("sagemaker", sagemaker),
                 "logs": Service("logs", logs.operations(), InvalidParameterException),
+                "monitoring": self.cloudwatch.service,
             },
             s3=S3Application(objects, ACCOUNT),
             others=records.applications(),
             runtime=forward_to(address.data_port),
             control=self.control,
         )
+        self.cloudwatch.start()
 
     def open(self, listener: socket.socket) -> None:
         """Serve endpoints on a listening socket."""
@@ -152,4 +156,5 @@ class Cloud:
         self.tunings.close()
         self.jobs.close()
         self.runtime.close()
+        self.cloudwatch.close()
         self.store.close()

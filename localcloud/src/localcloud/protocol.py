@@ -44,8 +44,9 @@ class Service:
     """One service: its model, and the operations that are emulated, by their AWS names.
 
     `name` is botocore's name of the service; `invalid` is the error by which it refuses a value
-    that breaks a rule of its model. What is asked and answered are documents: plain JSON, members
-    by their names in the model, times as seconds since 1970, blobs as base64 text.
+    that breaks a rule of its model, `invalid_in` that of calls that have another one. What is
+    asked and answered are documents: plain JSON, members by their names in the model, times as
+    seconds since 1970, blobs as base64 text.
     """
 
     def __init__(
@@ -53,9 +54,11 @@ class Service:
         name: str,
         operations: Mapping[str, Operation],
         invalid: type[ServiceError] = ValidationException,
+        invalid_in: Mapping[str, type[ServiceError]] | None = None,
     ) -> None:
         self.name = name
-        self.invalid = invalid
+        self._invalid = invalid
+        self._invalid_in = dict(invalid_in or {})
         self.model: ServiceModel = service_model(name)
         self.operations = dict(operations)
         unknown = set(self.operations) - set(self.model.operation_names)
@@ -82,7 +85,8 @@ class Service:
         """Answer one call. Raises a ServiceError for everything that AWS would refuse."""
         model = self.emulated(operation)
         if model.input_shape is not None:
-            check(model.input_shape, request, self.invalid)
+            invalid = self._invalid_in.get(operation, self._invalid)
+            check(model.input_shape, request, invalid)
         result = self.operations[operation](caller, request) or {}
         answer = _answer(model, result)
         if os.environ.get(STRICT):

@@ -1,0 +1,1 @@
+"""CloudWatch: metrics that are kept, alarms that really watch them, and dashboards."""
