@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from localcloud.cloudwatch.alarms import GRACE
+from localcloud.cloudwatch.endpoint_metrics import EndpointMetrics
 from localcloud.cloudwatch.service import CloudWatch
 from localcloud.cloudwatch.statistics import Datum
+from localcloud.dataplane.counters import Counters
 from localcloud.protocol import STRICT, Caller
 from localcloud.store import Store
 
@@ -250,6 +252,38 @@ def test_one_alarm_that_cannot_be_evaluated_does_not_stop_the_others(world: Worl
     world.store.put(CALLER, "metric-alarm", "broken", broken | {"ComparisonOperator": "Odd"})
     world.record(1.0, START)
     assert world.after(60 + GRACE) == "ALARM"
+
+
+def test_what_an_endpoint_answers_becomes_the_metrics_of_sagemaker(world: World) -> None:
+    """By variant, and again by configuration; an error rate is the average of errors."""
+    counters = Counters()
+    for config, statuses in (("old", [200] * 6), ("new", [200, 500, 400, 0])):
+        for number, status in enumerate(statuses, 1):
+            counters.of("us-east-1", "e", config, "v").add(status, number / 1000, 0.0005)
+    counts = [count | {"time": START} for count in counters.take()]
+    EndpointMetrics(world.cloudwatch.metrics, CALLER.account).record(counts)
+
+    def statistic(name: str, which: str, **dimensions: str) -> float:
+        found = world.call(
+            "GetMetricStatistics", Namespace="AWS/SageMaker", MetricName=name, StartTime=START,
+            EndTime=START + 60, Period=60, **{
+                "Statistics" if which.isalpha() else "ExtendedStatistics": [which],
+                "Dimensions": [{"Name": k, "Value": v} for k, v in dimensions.items()],
+            },
+        )["Datapoints"][0]  # fmt: skip
+        return float(found[which] if which in found else found["ExtendedStatistics"][which])
+
+    variant = {"EndpointName": "e", "VariantName": "v"}
+    new = variant | {"EndpointConfigName": "new"}
+    assert statistic("Invocations", "Sum", **variant) == 10
+    assert statistic("Invocations", "Sum", **new) == 4
+    assert statistic("Invocation5XXErrors", "Average", **new) == 0.5
+    assert statistic("Invocation5XXErrors", "Sum", **variant) == 2
+    assert statistic("Invocation4XXErrors", "Maximum", **new) == 1
+    assert statistic("InvocationModelErrors", "Sum", **new) == 3
+    assert statistic("ModelLatency", "Average", **new) == pytest.approx(2500)
+    assert statistic("ModelLatency", "p50", **variant) == pytest.approx(3000, rel=0.01)
+    assert statistic("OverheadLatency", "Maximum", **new) == pytest.approx(500)
 
 
 def test_there_is_no_state_of_an_alarm_that_is_not_there(world: World) -> None:

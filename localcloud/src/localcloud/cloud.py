@@ -14,6 +14,7 @@ from typing import Any
 from localcloud.addresses import Address
 from localcloud.aws_records import AwsRecords
 from localcloud.clock import Clock
+from localcloud.cloudwatch.endpoint_metrics import EndpointMetrics
 from localcloud.cloudwatch.service import CloudWatch
 from localcloud.containers.environments import Images
 from localcloud.containers.errors import ContainerError
@@ -57,7 +58,7 @@ class Cloud:
         self.store = Store(state / "state.db", clock)
         records = AwsRecords(state / "records", ACCOUNT)
         objects = ObjectStore(state / "s3", clock.date)
-        self.cloudwatch = CloudWatch(self.store, state / "metrics.db", records.publish)
+        self.cloudwatch = CloudWatch(self.store, state / "metrics.db", records.publish, clock.now)
         tags = Tags(self.store)
 
         def job_environment(region: str) -> Mapping[str, str]:
@@ -72,7 +73,8 @@ class Cloud:
             self.store, objects, tags, logs, self.runtime, state / "jobs", job_environment
         )
         self.jobs.end_leftovers()
-        self.traffic = Traffic(state, ACCOUNT, objects, lambda _counts: None)
+        endpoint_metrics = EndpointMetrics(self.cloudwatch.metrics, ACCOUNT)
+        self.traffic = Traffic(state, ACCOUNT, objects, endpoint_metrics.record)
         registry = Registry(self.store, objects, tags)
         self._pipelines = pipelines = Pipelines(self.store, objects, tags)
         self.tunings = Tunings(self.store, self.jobs, tags)
