@@ -181,11 +181,11 @@ class Alarms:
         return {}
 
     def enable_actions(self, caller: Caller, request: Document) -> Document:
-        """EnableAlarmActions."""
+        """EnableAlarmActions: changes of state are told again."""
         return self._switch(caller, request, enabled=True)
 
     def disable_actions(self, caller: Caller, request: Document) -> Document:
-        """DisableAlarmActions."""
+        """DisableAlarmActions: changes of state are noted and nobody is told."""
         return self._switch(caller, request, enabled=False)
 
     def _switch(self, caller: Caller, request: Document, *, enabled: bool) -> Document:

@@ -63,13 +63,13 @@ class Dashboards:
         return {"DashboardValidationMessages": []}
 
     def get(self, caller: Caller, request: Document) -> Document:
-        """GetDashboard."""
+        """GetDashboard: its body as it was put."""
         dashboard = self._require(caller, request["DashboardName"])
         return {name: dashboard[name] for name in ("DashboardArn", "DashboardBody",
                                                    "DashboardName")}  # fmt: skip
 
     def list_dashboards(self, caller: Caller, request: Document) -> Document:
-        """ListDashboards."""
+        """ListDashboards by prefix."""
         prefix = request.get("DashboardNamePrefix", "")
         found = [
             {key: value for key, value in dashboard.items() if key != "DashboardBody"}

@@ -74,7 +74,7 @@ class Metrics:
             self._points.tidy(now)
 
     def put(self, caller: Caller, request: Document) -> Document:
-        """PutMetricData."""
+        """PutMetricData: values, counted values or statistics, to the second."""
         namespace, data = request["Namespace"], request.get("MetricData", [])
         if namespace.startswith("AWS/"):
             raise InvalidParameterValue(

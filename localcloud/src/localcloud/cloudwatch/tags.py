@@ -42,13 +42,13 @@ class Tags:
         self._store.delete(caller, KIND, arn)
 
     def tag(self, caller: Caller, request: Document) -> Document:
-        """TagResource."""
+        """TagResource: tags of an alarm or a dashboard."""
         self._require(caller, request["ResourceARN"])
         self.set(caller, request["ResourceARN"], request["Tags"])
         return {}
 
     def untag(self, caller: Caller, request: Document) -> Document:
-        """UntagResource."""
+        """UntagResource: take tags away."""
         arn = request["ResourceARN"]
         self._require(caller, arn)
         with self._store.transaction():
@@ -58,7 +58,7 @@ class Tags:
         return {}
 
     def list_tags(self, caller: Caller, request: Document) -> Document:
-        """ListTagsForResource."""
+        """ListTagsForResource: the tags of an alarm or a dashboard."""
         self._require(caller, request["ResourceARN"])
         known = self._of(caller, request["ResourceARN"])
         return {"Tags": [{"Key": key, "Value": value} for key, value in known.items()]}
