@@ -111,6 +111,27 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
         process.wait()
 
 
+def test_nobody_is_refused_before_all_routes_are_known(plane: Plane, tmp_path: Path) -> None:
+    """A data plane that starts is told first, and answers then."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    traffic = Traffic(tmp_path / "second", "000000000000", plane.objects, lambda _counts: None)
+    fleet = plane.serve("early", "early")
+    began = time.monotonic()
+    traffic.route(CALLER, "early", [fleet])
+    assert time.monotonic() - began < 5  # there is nobody yet to wait for
+    traffic.open(listener)
+    second = Plane(tmp_path, traffic, plane.objects, _url(listener), [])
+    try:
+        answer = second.client().invoke_endpoint(EndpointName="early", Body=b"1")
+        assert answer["Body"].read().startswith(b"early")
+    finally:
+        traffic.close()
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
 def _captured(plane: Plane) -> list[dict[str, Any]]:
     lines = [
         line

@@ -111,6 +111,7 @@ class Traffic:
     def route(self, caller: Caller, endpoint: str, fleets: Sequence[FleetRoute]) -> None:
         """Have an endpoint's requests go to these fleets; returns when they do.
 
+        Before `open` it returns at once: the data plane answers nobody before it knows all routes.
         A fleet that was there before keeps the requests that are in it; so does one that is left
         out, until it is drained.
         """
@@ -147,6 +148,8 @@ class Traffic:
 
     def _order(self, order: Document, timeout: float = _ANSWER_SECONDS) -> bool:
         """Have an order done; whether it was in time. One that got lost is given again."""
+        if self._listener is None:
+            return True
         deadline = time.monotonic() + timeout
         while not self._closing.is_set() and (left := deadline - time.monotonic()) > 0:
             if not self._up.wait(min(left, _PAUSE_SECONDS)):
@@ -248,6 +251,8 @@ class Traffic:
                     told = {"do": "route", "region": region, "endpoint": endpoint, "id": 0}
                     with contextlib.suppress(OSError):
                         self._send(told | table)
+            with contextlib.suppress(OSError):
+                self._send({"do": "serve"})
             self._up.set()
 
     # --- what it captured -----------------------------------------------------------------------

@@ -39,6 +39,7 @@ class DataPlane:
         self._counters = Counters()
         self._routes = Routes(account, self._captures)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._told = asyncio.Event()
         config = uvicorn.Config(
             Application(Invocations(self._routes, self._counters)),
             http="httptools", ws="none", lifespan="off", interface="asgi3",
@@ -48,10 +49,11 @@ class DataPlane:
         self._server = uvicorn.Server(config)
 
     async def run(self, orders: socket.socket, listener: socket.socket) -> None:
-        """Serve until told to end; what was captured is handed over then."""
+        """Serve, once it knows all routes, until told to end; then hand over what was captured."""
         reader, self._writer = await asyncio.open_connection(sock=orders, limit=_LONGEST_ORDER)
         self._do(self._report())
         self._do(self._obey(reader))
+        await self._told.wait()
         await self._server.serve(sockets=[listener])
         self._captures.flush(ending=True)
         self._tell_counts()
@@ -72,9 +74,12 @@ class DataPlane:
                     self._tell({"done": order["id"]})
                 case "drain":
                     self._do(self._drain(order))
+                case "serve":
+                    self._told.set()
                 case "end":
                     break
         self._server.should_exit = True
+        self._told.set()
 
     async def _drain(self, order: Document) -> None:
         await self._routes.drain(order["fleet"])
