@@ -30,6 +30,8 @@ from localcloud.protocol import Caller, Document, Operation, Service
 from localcloud.s3.app import S3Application
 from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.executions import Executions
+from localcloud.sagemaker.hosting.fleet import Ground
+from localcloud.sagemaker.hosting.service import Hosting
 from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.pipelines import Pipelines
@@ -80,11 +82,22 @@ class Cloud:
         self.tunings = Tunings(self.store, self.jobs, tags)
         self.tunings.end_leftovers()
         models = Models(self.store, objects, registry, tags)
+        self.hosting = Hosting(
+            self.store,
+            models,
+            tags,
+            Ground(self.runtime, objects, logs, state / "endpoints", job_environment),
+            self.traffic,
+            self.cloudwatch.alarms.state,
+        )
         steps = StepExecutor(self.store, self.jobs, self.tunings, models, registry)
         self.executions = Executions(self.store, objects, pipelines, steps)
         self.executions.end_leftovers()
         sagemaker: dict[str, Operation] = {}
-        parts = (registry, models, self.jobs, self.tunings, pipelines, self.executions, tags)
+        parts = (
+            *(registry, models, self.jobs, self.tunings, pipelines, self.executions, tags),
+            self.hosting,
+        )
         for part in parts:
             sagemaker |= part.operations()
         sagemaker |= {name: self._warming(sagemaker[name]) for name in _BEFORE_JOBS}
@@ -104,7 +117,8 @@ class Cloud:
         self.cloudwatch.start()
 
     def open(self, listener: socket.socket) -> None:
-        """Serve endpoints on a listening socket."""
+        """Serve endpoints on a listening socket, those of an earlier process at once."""
+        self.hosting.restore()
         self.traffic.open(listener)
 
     def control(self, method: str, question: str, body: bytes) -> Mapping[str, Any]:
@@ -152,11 +166,13 @@ class Cloud:
                 self.runtime.prestart(image)
 
     def close(self) -> None:
-        """Stop executions and jobs, and let go of the files."""
+        """Stop executions, jobs and endpoints, and let go of the files."""
+        self.hosting.stop()
         self.traffic.close()
         self.executions.close()
         self.tunings.close()
         self.jobs.close()
+        self.hosting.close()
         self.runtime.close()
         self.cloudwatch.close()
         self.store.close()

@@ -18,6 +18,9 @@ from localcloud.protocol import Caller, Document
 from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.execution_records import KIND as EXECUTION
 from localcloud.sagemaker.execution_records import STEP
+from localcloud.sagemaker.hosting.endpoint_records import KIND as ENDPOINT
+from localcloud.sagemaker.hosting.endpoint_records import plan_of
+from localcloud.sagemaker.hosting.fleet import LOG_GROUPS
 from localcloud.sagemaker.job_kinds import KINDS, Kind
 from localcloud.store import Store
 
@@ -54,7 +57,7 @@ class Housekeeping:
         self._objects = objects
 
     def running(self) -> Document:
-        """The executions with their running steps, and the jobs, each with its seconds so far."""
+        """Executions with their running steps, and jobs, with their seconds so far; endpoints."""
         now = self._store.clock.now()
         executions = [
             {
@@ -75,20 +78,30 @@ class Housekeeping:
             for kind, _, name, job in self._jobs()
             if job[kind.status] not in _ENDED
         ]
-        return {"executions": executions, "jobs": jobs}
+        endpoints = [
+            {
+                "name": name,
+                "status": endpoint["EndpointStatus"],
+                "config": endpoint["EndpointConfigName"],
+                "instances": sum(each.count for each in plan_of(endpoint).variants),
+            }
+            for _, name, endpoint in self._store.everywhere(ENDPOINT)
+        ]
+        return {"executions": executions, "jobs": jobs, "endpoints": endpoints}
 
     def prune(self, older_than: float, *, dry_run: bool) -> list[Document]:
         """Delete what is older than so many seconds and nobody needs; no object ever.
 
-        That is: folders of jobs that failed, were stopped or are not known; logs of jobs that are
-        not known; files of S3 that are no object. With `dry_run` it is only counted.
+        That is: folders of jobs that failed, were stopped or are not known; logs of jobs and
+        endpoints that are not known; files of S3 that are no object. With `dry_run` it is only
+        counted.
         """
         now = self._store.clock.now()
         before = now - older_than
         folders = Part("folders of ended jobs")
         for path in self._job_folders(before):
             folders.take(path, dry_run=dry_run)
-        logs = Part("logs of jobs long gone")
+        logs = Part("logs of what is gone")
         for path in self._logs(before):
             logs.take(path, dry_run=dry_run)
         orphans = Part("files that are no object")
@@ -115,16 +128,24 @@ class Housekeeping:
                 yield path
 
     def _logs(self, before: float) -> Iterator[Path]:
-        files = [path for path in (self._state / "jobs" / "logs").rglob("*") if path.is_file()]
-        groups = {kind.log_group: kind for kind in KINDS.values()}
-        needed = set()
-        for caller, _, stream in self._store.everywhere(LOG_STREAM):
-            kind = groups[stream["group"]]
-            if self._store.get(caller, kind.resource, stream["stream"].partition("/")[0]):
-                needed.add(Path(stream["path"]).with_suffix(""))
+        folders = (self._state / "jobs" / "logs", self._state / "endpoints" / "logs")
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        needed = {
+            Path(stream["path"]).with_suffix("")
+            for caller, _, stream in self._store.everywhere(LOG_STREAM)
+            if self._is_known(caller, stream["group"], stream["stream"])
+        }
         for path in files:
             if path.with_suffix("") not in needed and _changed(path) < before:
                 yield path
+
+    def _is_known(self, caller: Caller, group: str, stream: str) -> bool:
+        """Whether what wrote a log is there still."""
+        if group.startswith(LOG_GROUPS):
+            return self._store.get(caller, ENDPOINT, group.removeprefix(LOG_GROUPS)) is not None
+        name = stream.partition("/")[0]
+        kinds = [kind.resource for kind in KINDS.values() if kind.log_group == group]
+        return any(self._store.get(caller, kind, name) is not None for kind in kinds)
 
 
 def versions() -> dict[str, str]:

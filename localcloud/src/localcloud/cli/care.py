@@ -92,7 +92,12 @@ def _show_running(details: Mapping[str, Any]) -> None:
         print(f"running  {execution['pipeline']}  execution {execution['id']}  {took}: {steps}")
     for job in details["jobs"]:
         print(f"running  {job['kind']}  {job['name']}  {_duration(job['seconds'])}")
-    if not details["executions"] and not details["jobs"]:
+    for each in details["endpoints"]:
+        print(
+            f"endpoint {each['name']}  {each['status']}  {each['config']}  "
+            f"{each['instances']} instance(s)"
+        )
+    if not any(details[what] for what in ("executions", "jobs", "endpoints")):
         print("running  nothing")
 
 

@@ -13,11 +13,17 @@ _UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 def parts(state: Path, cache: Path) -> Mapping[str, int]:
     """Bytes on disk by part. What several parts have in common, by hard link, the first one has."""
     jobs = [path for path in (state / "jobs").glob("*") if path.name != "logs"]
-    logs = [state / "jobs" / "logs", state / "processes", state / "server.log"]
+    endpoints = [path for path in (state / "endpoints").glob("*") if path.name != "logs"]
+    logs = [
+        *(state / what / "logs" for what in ("jobs", "endpoints")),
+        state / "processes",
+        state / "server.log",
+    ]
     seen: set[tuple[int, int]] = set()
     return {
         "objects": _size([state / "s3"], seen),
         "job folders": _size(jobs, seen),
+        "endpoint folders": _size(endpoints, seen),
         "logs": _size(logs, seen),
         "records": _size([state], seen),
         "image environments": _size([cache / "images"], seen),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from localcloud.containers.images import find_image
+from localcloud.containers.serving import ModelContainer
 from localcloud.errors import ValidationException
 from localcloud.protocol import Caller, Document, Operation
 from localcloud.s3.objects import ObjectStore
@@ -81,6 +84,67 @@ class Models:
             self._tags.forget(caller, model["ModelArn"])
         return {}
 
+    def containers(self, caller: Caller, name: str) -> tuple[ModelContainer, ...]:
+        """What an instance of a model runs, in the order in which a request passes it.
+
+        A container that is a model package stands for those of the package, as it is now.
+
+        Raises:
+            ValidationException: there is no such model or package, or it asks for what localcloud
+                cannot run.
+        """
+        model = self.describe(caller, {"ModelName": name})
+        mode = model.get("InferenceExecutionConfig", {}).get("Mode", "Serial")
+        if mode != "Serial":
+            raise ValidationException(
+                f"localcloud does not emulate the InferenceExecutionConfig mode {mode} of the "
+                f"model {name}"
+            )
+        given = [
+            expanded
+            for container in model.get("Containers") or [model["PrimaryContainer"]]
+            for expanded in self._expand(caller, container)
+        ]
+        hostnames = [
+            each.get("ContainerHostname", f"container-{number}")
+            for number, each in enumerate(given, 1)
+        ]
+        if len(set(hostnames)) < len(hostnames):
+            raise ValidationException(
+                f"The containers of the model {name} must have different hostnames, not {hostnames}"
+            )
+        return tuple(
+            _model_container(hostname, each)
+            for hostname, each in zip(hostnames, given, strict=True)
+        )
+
+    def _expand(self, caller: Caller, container: Document) -> Iterator[Document]:
+        """A container itself, or those of the package that it stands for."""
+        if "ModelPackageName" not in container:
+            yield container
+            return
+        package = self._registry.describe_package(
+            caller, {"ModelPackageName": container["ModelPackageName"]}
+        )
+        wanted = container.get("InferenceSpecificationName")
+        if wanted is None:
+            specification = package.get("InferenceSpecification")
+        else:
+            specification = next(
+                (
+                    each
+                    for each in package.get("AdditionalInferenceSpecifications", [])
+                    if each["Name"] == wanted
+                ),
+                None,
+            )
+        if specification is None:
+            raise ValidationException(
+                f"Model package {package['ModelPackageArn']} has no inference specification"
+                + (f" {wanted!r}" if wanted else "")
+            )
+        yield from specification["Containers"]
+
     def _check(self, caller: Caller, container: Document) -> None:
         package_name = container.get("ModelPackageName")
         if package_name is None:
@@ -102,3 +166,23 @@ class Models:
                 f"Model package {package['ModelPackageArn']} is not Approved, but {status}; "
                 "an approved one is needed to create a model."
             )
+
+
+def _model_container(hostname: str, container: Document) -> ModelContainer:
+    if container.get("Mode", "SingleModel") != "SingleModel":
+        raise ValidationException(
+            f"localcloud does not emulate the mode {container['Mode']} of the container {hostname}"
+        )
+    for member in ("ModelDataSource", "AdditionalModelDataSources"):
+        if member in container:
+            raise ValidationException(
+                f"localcloud does not emulate {member} of the container {hostname}; it serves "
+                "models from a ModelDataUrl"
+            )
+    find_image(container["Image"])
+    return ModelContainer(
+        hostname=hostname,
+        image=container["Image"],
+        model_data=container.get("ModelDataUrl"),
+        environment=dict(container.get("Environment", {})),
+    )

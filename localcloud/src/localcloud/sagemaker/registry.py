@@ -11,6 +11,7 @@ from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.arns import arn, resource_name
 from localcloud.sagemaker.listing import Listing, choose
 from localcloud.sagemaker.locations import require_object
+from localcloud.sagemaker.state_changes import state_change
 from localcloud.sagemaker.tags import Tags
 from localcloud.store import Store
 
@@ -249,18 +250,9 @@ class Registry:
         )
         if changed:
             detail["UpdatedModelPackageFields"] = changed
-        self._store.emit(
-            caller,
-            {
-                "source": "aws.sagemaker",
-                "detail-type": "SageMaker Model Package State Change",
-                "account": caller.account,
-                "region": caller.region,
-                "time": self._store.clock.date().isoformat(timespec="seconds"),
-                "resources": [package["ModelPackageArn"]],
-                "detail": detail,
-            },
-        )
+        moment = self._store.clock.date()
+        event = state_change(caller, "Model Package", package["ModelPackageArn"], detail, moment)
+        self._store.emit(caller, event)
 
 
 def _containers(request: Document) -> Iterator[Document]:

@@ -26,13 +26,17 @@ class Tags:
         if not tags:
             return
         with self._store.transaction():
-            known = self._of(caller, arn)
+            known = self.of(caller, arn)
             known.update({tag["Key"]: tag["Value"] for tag in tags})
             if len(known) > LIMIT:
                 raise ValidationException(
                     f"{arn} would have {len(known)} tags; the limit is {LIMIT}"
                 )
             self._store.put(caller, KIND, arn, known)
+
+    def of(self, caller: Caller, arn: str) -> Document:
+        """The tags of a resource, as a mapping."""
+        return self._store.get(caller, KIND, arn) or {}
 
     def forget(self, caller: Caller, arn: str) -> None:
         """Drop the tags of a resource that is deleted."""
@@ -42,18 +46,18 @@ class Tags:
         """AddTags: at most 50, of a resource of SageMaker."""
         self._require(caller, request["ResourceArn"])
         self.set(caller, request["ResourceArn"], request["Tags"])
-        return {"Tags": _pairs(self._of(caller, request["ResourceArn"]))}
+        return {"Tags": _pairs(self.of(caller, request["ResourceArn"]))}
 
     def list_tags(self, caller: Caller, request: Document) -> Document:
         """ListTags: in pages."""
         self._require(caller, request["ResourceArn"])
-        return paged("Tags", request, _pairs(self._of(caller, request["ResourceArn"])))
+        return paged("Tags", request, _pairs(self.of(caller, request["ResourceArn"])))
 
     def delete(self, caller: Caller, request: Document) -> Document:
         """DeleteTags: by their keys."""
         self._require(caller, request["ResourceArn"])
         with self._store.transaction():
-            known = self._of(caller, request["ResourceArn"])
+            known = self.of(caller, request["ResourceArn"])
             for key in request["TagKeys"]:
                 known.pop(key, None)
             self._store.put(caller, KIND, request["ResourceArn"], known)
@@ -73,9 +77,6 @@ class Tags:
         # Every kind of resource is stored under the word that stands in its ARN.
         if self._store.get(caller, kind, name) is None:
             raise ValidationException(f"The resource {arn} does not exist.")
-
-    def _of(self, caller: Caller, arn: str) -> Document:
-        return self._store.get(caller, KIND, arn) or {}
 
 
 def _pairs(tags: Document) -> list[Document]:

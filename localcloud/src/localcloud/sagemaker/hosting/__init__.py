@@ -1,0 +1,1 @@
+"""Hosting: endpoint configurations, endpoints, their fleets of instances, and rollouts."""
