@@ -19,7 +19,7 @@ exit codes:
   1    doctor: something is missing; diff: the definitions differ
   2    bad input or a wrong setting; nothing was started
   3    the quality gate said no
-  4    the execution failed
+  4    the execution failed; serve: the endpoint did, or a sample answer is wrong
   5    AWS cannot be reached, or does not accept the credentials
   6    the execution was stopped
   130  interrupted; an execution that was started goes on
@@ -125,6 +125,18 @@ def _parser() -> argparse.ArgumentParser:
     for each, needed in ((approve, False), (reject, True)):
         each.add_argument("version", metavar="VERSION", help=version)
         each.add_argument("--note", required=needed, help="why, for those who come after")
+    serve = add(
+        "serve",
+        "serve:command",
+        "Put an approved version on an endpoint of its own and compare sample answers.",
+    )
+    serve.add_argument(
+        "version", nargs="?", metavar="VERSION", help=f"{version}; default the newest approved"
+    )
+    serve.add_argument("--delete", action="store_true", help="delete the endpoint instead")
+    serve.add_argument(
+        "--output", type=Path, metavar="FILE", help="merge what came of it into a JSON file"
+    )
     return parser
 
 

@@ -64,7 +64,7 @@ def role(settings: Settings, images: Iterable[str]) -> Policy:
     packages = [f"{sagemaker}:model-package-group/{group}", f"{sagemaker}:model-package/{group}/*"]
     groups = [
         f"{aws}:logs:{here}:log-group:/aws/sagemaker/{kind}"
-        for kind in ("ProcessingJobs", "TrainingJobs")
+        for kind in ("ProcessingJobs", "TrainingJobs", f"Endpoints/{settings.pipeline_name}-serve")
     ]
     return _policy(
         [
@@ -108,7 +108,11 @@ def role(settings: Settings, images: Iterable[str]) -> Policy:
                 [arn for name in groups for arn in (name, f"{name}:*")],
             ),
             _allow("Metrics", ["cloudwatch:PutMetricData"], ["*"])
-            | {"Condition": {"StringLike": {"cloudwatch:namespace": "/aws/sagemaker/*"}}},
+            | {
+                "Condition": {
+                    "StringLike": {"cloudwatch:namespace": ["/aws/sagemaker/*", "AWS/SageMaker"]}
+                }
+            },
             _allow("ImageLogin", ["ecr:GetAuthorizationToken"], ["*"]),
             _allow(
                 "Images",
