@@ -68,7 +68,7 @@ def test_a_killed_gateway_costs_the_running_step_and_nothing_else(
 
     again = project.run(*seed)
     assert again.cached == {"Preprocess"}
-    assert again.version == len(before) + 1
+    assert again.version > max(each["ModelPackageVersion"] for each in before.values())
 
 
 def family(pid: int) -> dict[int, str]:

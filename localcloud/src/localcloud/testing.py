@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import subprocess
 import sys
@@ -59,11 +60,15 @@ def localcloud(state: Path, variables: Mapping[str, str] | None = None) -> Itera
 
 
 def free_port() -> int:
-    """A port that nobody uses now, as nobody does the next one: the data plane's."""
+    """A port that nobody uses now, as nobody does the next one: the data plane's.
+
+    They are below those that systems give to outgoing connections, which would take one meanwhile.
+    """
     while True:
-        with socket.socket() as probe, socket.socket() as second:
-            probe.bind((HOST, 0))
-            port = int(probe.getsockname()[1])
-            with contextlib.suppress(OSError, OverflowError):
-                second.bind((HOST, port + 1))
-                return port
+        port = random.randrange(10_000, 32_000, 2)  # noqa: S311 - nothing to guess
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server((HOST, port)),
+            socket.create_server((HOST, port + 1)),
+        ):
+            return port
