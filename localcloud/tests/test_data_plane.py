@@ -403,3 +403,50 @@ def test_only_this_machine_may_ask(plane: Plane) -> None:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(request)
         assert refused.value.code == status
+
+
+def _connect(plane: Plane) -> socket.socket:
+    host, _, port = plane.url.rpartition("/")[2].partition(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+HEAD = (
+    b"POST /endpoints/http/invocations HTTP/1.1\r\nHost: localhost\r\n"
+    b"Authorization: AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/sagemaker/aws4_request\r\n"
+)
+
+
+def test_an_answer_comes_in_one_piece(plane: Plane) -> None:
+    """A client need not be woken twice; two requests at once are answered in their order."""
+    plane.traffic.route(CALLER, "http", [plane.serve("1", "a")])
+    with _connect(plane) as client:
+        for body in 100 * (b"x", b"yy"):
+            client.sendall(HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            answer = client.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert answer.endswith(b"\r\n\r\na " + body)
+        client.sendall(2 * (HEAD + b"Content-Length: 1\r\n\r\n1"))
+        both = b""
+        while both.count(b"HTTP/1.1 200 OK\r\n") < 2 or not both.endswith(b"a 1"):
+            received = client.recv(65536)
+            assert received, both
+            both += received
+
+
+def test_a_client_is_told_to_go_on_before_it_sends_a_body(plane: Plane) -> None:
+    plane.traffic.route(CALLER, "http", [plane.serve("1", "a")])
+    with _connect(plane) as client:
+        client.sendall(HEAD + b"Content-Length: 1\r\nExpect: 100-continue\r\n\r\n")
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"1")
+        assert client.recv(65536).endswith(b"\r\n\r\na 1")
+
+
+def test_an_answer_is_whole_before_its_connection_is_closed(plane: Plane) -> None:
+    plane.traffic.route(CALLER, "http", [plane.serve("1", "a")])
+    with _connect(plane) as client:
+        client.sendall(HEAD + b"Connection: close\r\nContent-Length: 1\r\n\r\n1")
+        answer = b""
+        while received := client.recv(65536):
+            answer += received
+        assert answer.endswith(b"\r\n\r\na 1")

@@ -19,6 +19,7 @@ import uvloop
 from localcloud.dataplane.app import Application
 from localcloud.dataplane.capture import FLUSH_SECONDS, Captures
 from localcloud.dataplane.counters import Counters
+from localcloud.dataplane.http import Protocol
 from localcloud.dataplane.invocation import Invocations
 from localcloud.dataplane.routes import Routes
 
@@ -42,7 +43,7 @@ class DataPlane:
         self._told = asyncio.Event()
         config = uvicorn.Config(
             Application(Invocations(self._routes, self._counters)),
-            http="httptools", ws="none", lifespan="off", interface="asgi3",
+            http=Protocol, ws="none", lifespan="off", interface="asgi3", proxy_headers=False,
             access_log=False, log_config=None, server_header=False, backlog=128,
             timeout_keep_alive=_IDLE_SECONDS, timeout_graceful_shutdown=_LAST_SECONDS,
         )  # fmt: skip
