@@ -59,3 +59,21 @@ def test_pipeline_overhead_ends_with_its_ratios():
         ("ratio_memory", memory["pipeline"] / memory["script"]),
     ):
         assert figures[ratio] == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.slow
+def test_serving_ends_with_its_ratios():
+    """Each ratio is what its figures say; every answer was right, or it would not end."""
+    figures = run("serving.py", "--quick")
+    for ratio, one, other in (
+        ("featurizer_vs_echo", "ours_featurizer_rps", "echo_rps"),
+        ("featurizer_rps_ratio", "ours_featurizer_rps", "workshop_featurizer_rps"),
+        ("featurizer_p99_ratio", "ours_featurizer_p99_ms", "workshop_featurizer_p99_ms"),
+        ("chain_rps_ratio", "ours_chain_rps", "workshop_chain_rps"),
+    ):
+        assert figures[ratio] == pytest.approx(figures[one] / figures[other], rel=0.01)
+    seconds = 1 / figures["ours_chain_batch100_rps"]
+    floor = figures["ours_floor_batch100_us"] / 1e6
+    assert figures["batch100_over_floor"] == pytest.approx(seconds / floor, rel=0.01)
+    assert figures["batch100_over_floor"] > 0.5
+    assert 0 < figures["ours_floor_us"] < figures["workshop_floor_us"]
