@@ -38,6 +38,7 @@ from localcloud.sagemaker.pipelines import Pipelines
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.steps import StepExecutor
 from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.transform_jobs import TransformJobs
 from localcloud.sagemaker.tunings import Tunings
 from localcloud.store import Store
 from localcloud.traffic import Traffic
@@ -71,17 +72,24 @@ class Cloud:
         self._images = Images()
         self._warmed: set[str] = set()
         self.runtime = Runtime(state, self._images)
+        registry = Registry(self.store, objects, tags)
+        models = Models(self.store, objects, registry, tags)
         self.jobs = Jobs(
-            self.store, objects, tags, logs, self.runtime, state / "jobs", job_environment
+            self.store,
+            objects,
+            tags,
+            logs,
+            self.runtime,
+            state / "jobs",
+            job_environment,
+            TransformJobs(models, logs, job_environment),
         )
         self.jobs.end_leftovers()
         endpoint_metrics = EndpointMetrics(self.cloudwatch.metrics, ACCOUNT)
         self.traffic = Traffic(state, ACCOUNT, objects, endpoint_metrics.record)
-        registry = Registry(self.store, objects, tags)
         self._pipelines = pipelines = Pipelines(self.store, objects, tags)
         self.tunings = Tunings(self.store, self.jobs, tags)
         self.tunings.end_leftovers()
-        models = Models(self.store, objects, registry, tags)
         self.hosting = Hosting(
             self.store,
             models,

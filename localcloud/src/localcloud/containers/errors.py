@@ -47,3 +47,7 @@ class JobFolderFailed(ContainerError):  # noqa: N818 - reads as the sentence it 
 
 class StartFailed(ContainerError):  # noqa: N818 - reads as the sentence it makes
     """A serving container does not serve; the text names it and ends with its own last lines."""
+
+
+class RecordError(Exception):
+    """An object of a transform job is not what the job says of it; the text says how."""

@@ -83,6 +83,34 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def find_objects(
+    source: Request, objects: Source, *, role: str, region: str
+) -> Iterator[tuple[str, Found, str]]:
+    """What an S3 data source names: each object's bucket, the object, and its name below the URI.
+
+    `source` has S3Uri and S3DataType; `role` and `region` are for AWS's sentence.
+
+    Raises:
+        NoObjects: nothing is behind the URI.
+        JobNotSupported: the URI is none of S3, or the manifest is none.
+    """
+    uri = source["S3Uri"]
+    bucket, prefix = split_uri(uri)
+    try:
+        if source.get("S3DataType") == "ManifestFile":
+            yield from _manifest(uri, objects, role, region)
+            return
+        found = False
+        for stored in objects.list(bucket, prefix):
+            found = True
+            if not stored.key.endswith("/"):
+                yield bucket, stored, _name(stored.key, prefix)
+    except NotFound as exc:
+        raise _nothing(uri, role, region) from exc
+    if not found:
+        raise _nothing(uri, role, region)
+
+
 class InputFolders:
     """Lays out a job's inputs; remembers which files must not be written."""
 
@@ -107,12 +135,7 @@ class InputFolders:
         """
         folder = host_path(self._root, container_path)
         folder.mkdir(parents=True, exist_ok=True)
-        uri = source["S3Uri"]
-        if source.get("S3DataType") == "ManifestFile":
-            found = list(self._manifest(uri))
-        else:
-            bucket, prefix = split_uri(uri)
-            found = [(bucket, each, _name(each.key, prefix)) for each in self._behind(uri)]
+        found = list(find_objects(source, self._objects, role=self._role, region=self._region))
         if source.get("S3DataDistributionType") == "ShardedByS3Key":
             found = list(self._host.share(found))
         for bucket, stored, name in found:
@@ -131,36 +154,7 @@ class InputFolders:
         try:
             return self._objects.get(bucket, key).path
         except NotFound as exc:
-            raise self._nothing(uri) from exc
-
-    def _behind(self, uri: str) -> Iterator[Found]:
-        bucket, prefix = split_uri(uri)
-        found = False
-        try:
-            for stored in self._objects.list(bucket, prefix):
-                found = True
-                if not stored.key.endswith("/"):
-                    yield stored
-        except NotFound as exc:
-            raise self._nothing(uri) from exc
-        if not found:
-            raise self._nothing(uri)
-
-    def _manifest(self, uri: str) -> Iterator[tuple[str, Found, str]]:
-        text = self.fetch_file(uri).read_text()
-        try:
-            head, *names = json.loads(text)
-            start = head["prefix"]
-        except (ValueError, TypeError, KeyError) as exc:
-            raise JobNotSupported(
-                f'the manifest {uri} must be a JSON list that begins with {{"prefix": "s3://..."}}'
-            ) from exc
-        for name in names:
-            bucket, key = split_uri(start + name)
-            try:
-                yield bucket, self._objects.get(bucket, key), name
-            except NotFound as exc:
-                raise self._nothing(start + name) from exc
+            raise _nothing(uri, self._role, self._region) from exc
 
     def _place(self, bucket: str, stored: Found, folder: Path, name: str) -> None:
         target = folder / name
@@ -191,15 +185,6 @@ class InputFolders:
             return
         self.read_only.append(str(ML / target.relative_to(self._root)))
 
-    def _nothing(self, uri: str) -> NoObjects:
-        bucket, _ = split_uri(uri)
-        return NoObjects(
-            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure '
-            f"that the bucket exists in the selected region ({self._region}), that objects exist "
-            f'under that S3 prefix, and that the role "{self._role}" has "s3:ListBucket" '
-            f'permissions on bucket "{bucket}".'
-        )
-
 
 def may_link() -> bool:
     """Whether a job can be kept from writing a hard-linked file.
@@ -220,3 +205,33 @@ def _name(key: str, prefix: str) -> str:
     if prefix and key.startswith(prefix.rstrip("/") + "/"):
         return key[len(prefix.rstrip("/")) + 1 :]
     return key[prefix.rfind("/") + 1 :]
+
+
+def _manifest(
+    uri: str, objects: Source, role: str, region: str
+) -> Iterator[tuple[str, Found, str]]:
+    """The objects of a manifest; raises NotFound if there is no manifest."""
+    text = objects.get(*split_uri(uri)).path.read_text()
+    try:
+        head, *names = json.loads(text)
+        start = head["prefix"]
+    except (ValueError, TypeError, KeyError) as exc:
+        raise JobNotSupported(
+            f'the manifest {uri} must be a JSON list that begins with {{"prefix": "s3://..."}}'
+        ) from exc
+    for name in names:
+        bucket, key = split_uri(start + name)
+        try:
+            yield bucket, objects.get(bucket, key), name
+        except NotFound as exc:
+            raise _nothing(start + name, role, region) from exc
+
+
+def _nothing(uri: str, role: str, region: str) -> NoObjects:
+    bucket, _ = split_uri(uri)
+    return NoObjects(
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure '
+        f"that the bucket exists in the selected region ({region}), that objects exist "
+        f'under that S3 prefix, and that the role "{role}" has "s3:ListBucket" '
+        f'permissions on bucket "{bucket}".'
+    )

@@ -42,6 +42,19 @@ def deliver(root: Path, folder: Path, uri: str, objects: ObjectStore) -> int:
     return count
 
 
+def deliver_files(
+    files: Iterable[tuple[str, Path]], folder: Path, bucket: str, objects: ObjectStore
+) -> None:
+    """Make each file below a folder the object of its key, by hard link.
+
+    Raises:
+        DeliveryFailed: the disk is full.
+    """
+    with _told(folder):
+        for key, path in files:
+            objects.put_file(bucket, key, path)
+
+
 def deliver_archive(
     instances: Sequence[Instance], folder: str, uri: str, objects: ObjectStore
 ) -> str | None:

@@ -1,12 +1,13 @@
-"""The two kinds of job: their names in AWS's words, and the contract of their containers."""
+"""The kinds of job: their names in AWS's words, and the contract of their containers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from localcloud.containers import processing, training
 from localcloud.containers.runtime import ContainerSpec
+from localcloud.containers.transform import settings as transform_settings
 from localcloud.protocol import Document
 from localcloud.sagemaker.listing import Listing, choose
 
@@ -19,9 +20,6 @@ class Kind:
     resource: str
     log_group: str
     check: Callable[[Document], None]
-    prepare: Callable[..., ContainerSpec]
-    image: Callable[[Document], str]
-    instances: Callable[[Document], int]
     listing: Listing
 
     @property
@@ -30,11 +28,19 @@ class Kind:
         return f"{self.name}JobStatus"
 
 
-def _listing(name: str) -> Listing:
+@dataclass(frozen=True)
+class ContainerKind(Kind):
+    """A kind of job that runs one container of its own on each instance."""
+
+    prepare: Callable[..., ContainerSpec]
+    image: Callable[[Document], str]
+    instances: Callable[[Document], int]
+
+
+def _listing(name: str, *more: str) -> Listing:
     members = (
         *(f"{name}Job{member}" for member in ("Name", "Arn", "Status")),
-        *("CreationTime", "LastModifiedTime", f"{name}EndTime"),
-        *(("FailureReason", "ExitMessage") if name == "Processing" else ("SecondaryStatus",)),
+        *("CreationTime", "LastModifiedTime", f"{name}EndTime", *more),
     )
     return Listing(
         answer=f"{name}JobSummaries",
@@ -49,7 +55,7 @@ def _listing(name: str) -> Listing:
     )
 
 
-PROCESSING = Kind(
+PROCESSING = ContainerKind(
     name="Processing",
     resource="processing-job",
     log_group="/aws/sagemaker/ProcessingJobs",
@@ -57,9 +63,9 @@ PROCESSING = Kind(
     prepare=processing.prepare,
     image=lambda request: str(request["AppSpecification"]["ImageUri"]),
     instances=lambda request: int(request["ProcessingResources"]["ClusterConfig"]["InstanceCount"]),
-    listing=_listing("Processing"),
+    listing=_listing("Processing", "FailureReason", "ExitMessage"),
 )
-TRAINING = Kind(
+TRAINING = ContainerKind(
     name="Training",
     resource="training-job",
     log_group="/aws/sagemaker/TrainingJobs",
@@ -67,6 +73,13 @@ TRAINING = Kind(
     prepare=training.prepare,
     image=lambda request: str(request["AlgorithmSpecification"]["TrainingImage"]),
     instances=lambda request: int(request["ResourceConfig"].get("InstanceCount", 1)),
-    listing=_listing("Training"),
+    listing=_listing("Training", "SecondaryStatus"),
 )
-KINDS = {kind.name: kind for kind in (PROCESSING, TRAINING)}
+TRANSFORM = Kind(
+    name="Transform",
+    resource="transform-job",
+    log_group="/aws/sagemaker/TransformJobs",
+    check=transform_settings.check,
+    listing=_listing("Transform", "FailureReason"),
+)
+KINDS: Mapping[str, Kind] = {kind.name: kind for kind in (PROCESSING, TRAINING, TRANSFORM)}

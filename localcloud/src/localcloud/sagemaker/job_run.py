@@ -23,7 +23,7 @@ from localcloud.containers.runtime import Container, ContainerSpec, Runtime, sto
 from localcloud.logs import LogStream
 from localcloud.protocol import Document
 from localcloud.s3.objects import ObjectStore
-from localcloud.sagemaker.job_kinds import TRAINING, Kind
+from localcloud.sagemaker.job_kinds import TRAINING, ContainerKind
 
 WATCH_SECONDS = 0.25
 _DEFAULT_MAX_RUNTIME = 86_400
@@ -39,7 +39,7 @@ class JobRun:
     `timeline` gives the job's times. `keep` says whether the folder is of use if the job fails.
     """
 
-    kind: Kind
+    kind: ContainerKind
     request: Document
     folder: Path
     instances: tuple[Instance, ...]

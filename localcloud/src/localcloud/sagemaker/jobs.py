@@ -1,4 +1,4 @@
-"""Processing and training jobs: created by a call or by a step, kept, described and stopped."""
+"""Processing, training and transform jobs: created by a call or a step, described, stopped."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ from localcloud.protocol import Caller, Document, Operation
 from localcloud.s3.errors import S3Error
 from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.arns import arn
-from localcloud.sagemaker.job_kinds import KINDS, TRAINING, Kind
+from localcloud.sagemaker.job_kinds import KINDS, TRAINING, ContainerKind, Kind
 from localcloud.sagemaker.job_records import ENDED, JobRecords, secondary
 from localcloud.sagemaker.job_run import WATCH_SECONDS, JobRun
 from localcloud.sagemaker.tags import Tags
+from localcloud.sagemaker.transform_jobs import TransformJobs
+from localcloud.sagemaker.transform_run import TransformRun
 from localcloud.store import Store
 
 _log = logging.getLogger(__name__)
 _INTERNAL = "InternalServerError"
+_Run = JobRun | TransformRun
 
 
 class Jobs:
@@ -49,6 +52,7 @@ class Jobs:
         runtime: Runtime,
         folder: Path,
         environment: Callable[[str], Mapping[str, str]],
+        transforms: TransformJobs,
     ) -> None:
         self._store = store
         self._records = JobRecords(store)
@@ -58,7 +62,8 @@ class Jobs:
         self._runtime = runtime
         self._folder = folder
         self._environment = environment
-        self._runs: dict[str, JobRun] = {}
+        self._transforms = transforms
+        self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
 
@@ -72,7 +77,7 @@ class Jobs:
     def end_leftovers(self) -> None:
         """Report as failed what an earlier process left running; to be called at the start.
 
-        Folders stay of failed jobs only.
+        Folders stay of failed jobs only, and of those that can be run again.
         """
         reason = {"FailureReason": f"{_INTERNAL}: localcloud ended while this job ran"}
         for kind in KINDS.values():
@@ -80,7 +85,8 @@ class Jobs:
             for caller, name, job in self._store.everywhere(kind.resource):
                 if job[kind.status] not in ENDED:
                     self._records.end(caller, kind, name, "Failed", reason, self._store.clock.now())
-                if job[kind.status] not in ("Completed", "Stopped"):
+                again = isinstance(kind, ContainerKind)
+                if again and job[kind.status] not in ("Completed", "Stopped"):
                     failed.add(name)
             for folder in (self._folder / kind.resource).glob("*"):
                 if folder.name not in failed:
@@ -101,7 +107,10 @@ class Jobs:
         name = request[f"{kind.name}JobName"]
         job_arn = arn(caller, kind.resource, name)
         kind.check(request)
-        find_image(kind.image(request))
+        if isinstance(kind, ContainerKind):
+            find_image(kind.image(request))
+        else:
+            self._transforms.check(caller, request)
         timeline = timeline or self._store.clock.timeline()
         now = timeline.now()
         job = {key: value for key, value in request.items() if key != "Tags"}
@@ -183,12 +192,18 @@ class Jobs:
 
     def _prepare(
         self, caller: Caller, kind: Kind, name: str, job: Document, timeline: Timeline
-    ) -> JobRun:
+    ) -> _Run:
         folder, records = self._folder / kind.resource / name, self._records
         with self._lock:
             if any(run.folder == folder for run in self._runs.values()):
                 raise ResourceInUse(f"A job with the name {name} runs in another region")
         logs = self._folder / "logs" / kind.resource
+
+        def update(changes: Document) -> None:
+            records.update(caller, kind, name, changes, timeline.now())
+
+        if not isinstance(kind, ContainerKind):
+            return self._transforms.prepare(caller, job, folder, logs, timeline, update)
         instances = tuple(
             Instance(host, folder / host.name, logs / f"{name}{_suffix(host)}.log")
             for host in hosts(kind.instances(job))
@@ -207,12 +222,12 @@ class Jobs:
             streams=streams,
             region=caller.region,
             environment=self._environment(caller.region),
-            update=lambda changes: records.update(caller, kind, name, changes, timeline.now()),
+            update=update,
             enter=lambda status: records.enter(caller, kind, name, status, timeline.now()),
             timeline=timeline,
         )
 
-    def _run(self, caller: Caller, name: str, run: JobRun) -> None:
+    def _run(self, caller: Caller, name: str, run: _Run) -> None:
         try:
             status, changes = run.work(self._objects, self._runtime)
         except Exception as error:  # noqa: BLE001 - a job never stays "InProgress" for ever
@@ -227,7 +242,7 @@ class Jobs:
             shutil.rmtree(run.folder, ignore_errors=True)
 
     def _end_run(
-        self, caller: Caller, name: str, run: JobRun, status: str, changes: Document
+        self, caller: Caller, name: str, run: _Run, status: str, changes: Document
     ) -> None:
         now = run.timeline.now()
         end = partial(self._records.end, caller, run.kind, name, status, changes, now)
@@ -262,7 +277,7 @@ def _operations(jobs: Jobs, kind: Kind) -> dict[str, Operation]:
     member = f"{kind.name}JobName"
 
     def create(caller: Caller, request: Document) -> Document:
-        """Start a process for each instance, with inputs, outputs and a log."""
+        """Start a process for each instance and container, with inputs, outputs and a log."""
         return {f"{kind.name}JobArn": jobs.create(caller, kind.name, request)}
 
     def describe(caller: Caller, request: Document) -> Document:

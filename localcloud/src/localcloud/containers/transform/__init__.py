@@ -1,0 +1,1 @@
+"""Batch transform: objects become requests to a model's containers, and the answers objects."""
