@@ -370,7 +370,7 @@ POLICY = {"ExceptionType": [CAPACITY]}
     [
         *(
             (definition({"Name": "S", "Type": kind, "Arguments": {}}), "not emulated yet")
-            for kind in ("Lambda", "Transform", "QualityCheck")
+            for kind in ("Lambda", "QualityCheck")
         ),
         *(
             (definition({"Name": "S", "Type": kind, "Arguments": {}}), f"[S] has type {kind!r}")

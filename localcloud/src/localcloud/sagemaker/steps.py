@@ -29,12 +29,14 @@ _NAMES = {
     "Processing": ("ProcessingJobName", 63),
     "Training": ("TrainingJobName", 63),
     "Tuning": ("HyperParameterTuningJobName", 32),
+    "Transform": ("TransformJobName", 63),
     "Model": ("ModelName", 63),
 }
 _STATUS = {
     "Processing": "ProcessingJobStatus",
     "Training": "TrainingJobStatus",
     "Tuning": "HyperParameterTuningJobStatus",
+    "Transform": "TransformJobStatus",
 }
 
 
@@ -155,6 +157,8 @@ def _request(execution: Document, step: Step, values: Values) -> Document:
     match step.type:
         case "Model":
             request.setdefault("ExecutionRoleArn", execution["RoleArn"])
+        case "Transform":
+            pass  # its model has a role
         case "Tuning":
             request.get("TrainingJobDefinition", {}).setdefault("RoleArn", execution["RoleArn"])
         case _:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from localcloud.containers.images import find_image
+from localcloud.containers.transform import settings
 from localcloud.errors import ServiceError, ValidationException
 from localcloud.protocol import check, service_model
 from localcloud.sagemaker.tuning_ranges import refuse_unsupported
@@ -18,11 +19,18 @@ OPERATIONS = {
     "Processing": "CreateProcessingJob",
     "Training": "CreateTrainingJob",
     "Tuning": "CreateHyperParameterTuningJob",
+    "Transform": "CreateTransformJob",
     "Model": "CreateModel",
     "RegisterModel": "CreateModelPackage",
 }
 # What the execution adds: the name of what is made, and the role.
-_ADDED = ("ProcessingJobName", "TrainingJobName", "HyperParameterTuningJobName", "ModelName")
+_ADDED = {
+    "Processing": "ProcessingJobName",
+    "Training": "TrainingJobName",
+    "Tuning": "HyperParameterTuningJobName",
+    "Transform": "TransformJobName",
+    "Model": "ModelName",
+}
 _IMAGES = {
     "Processing": ("AppSpecification", "ImageUri"),
     "Training": ("AlgorithmSpecification", "TrainingImage"),
@@ -35,7 +43,7 @@ def check_arguments(step: str, kind: str, arguments: dict[str, Any]) -> None:
     if kind not in OPERATIONS:
         return
     shape = service_model("sagemaker").operation_model(OPERATIONS[kind]).input_shape
-    findings = list(_violations(shape, arguments, ""))
+    findings = list(_violations(shape, arguments, "", _ADDED.get(kind)))
     if findings:
         raise ValidationException(f"Step [{step}]: {'; '.join(findings[:5])}")
     image: Any = arguments
@@ -46,16 +54,25 @@ def check_arguments(step: str, kind: str, arguments: dict[str, Any]) -> None:
             find_image(image)
         if kind == "Tuning":
             refuse_unsupported(arguments)
+        if kind == "Transform":
+            settings.check(_known(arguments))
     except ValidationException as error:
         raise ValidationException(f"Step [{step}]: {error.message}") from error
 
 
-def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:
+def _known(value: Any) -> Any:
+    """What is known of a value: all but what functions will give."""
+    if isinstance(value, dict):
+        return {key: _known(item) for key, item in value.items() if function_name(item) is None}
+    return value
+
+
+def _violations(shape: Any, value: Any, path: str, added: str | None = None) -> Iterator[str]:
     if value is None or function_name(value) is not None:
         return
     match shape.type_name:
         case "structure" if isinstance(value, dict):
-            yield from _members(shape, value, path)
+            yield from _members(shape, value, path, added)
         case "list" if isinstance(value, list):
             for number, item in enumerate(value):
                 yield from _violations(shape.member, item, f"{path}[{number}]")
@@ -69,14 +86,14 @@ def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:
                 yield f"{path}: {error.message}"
 
 
-def _members(shape: Any, value: dict[str, Any], path: str) -> Iterator[str]:
+def _members(shape: Any, value: dict[str, Any], path: str, added: str | None) -> Iterator[str]:
     for name, item in value.items():
         if name in shape.members:
             yield from _violations(shape.members[name], item, _join(path, name))
         else:
             yield f"Unknown Argument member {_join(path, name)}"
     for name in shape.required_members:
-        if value.get(name) is None and name not in (*_ADDED, "RoleArn"):
+        if value.get(name) is None and name not in (added, "RoleArn"):
             yield f"{_join(path, name)} must not be null"
 
 

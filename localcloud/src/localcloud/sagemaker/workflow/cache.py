@@ -45,6 +45,7 @@ _KEY_ATTRIBUTES: dict[str, dict[str, Any]] = {
         ),
         "TrainingJobDefinitions": None,
     },
+    "Transform": dict.fromkeys(("DataProcessing", "Environment", "ModelName", "TransformInput")),
 }
 
 

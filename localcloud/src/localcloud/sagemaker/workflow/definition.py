@@ -24,9 +24,9 @@ from localcloud.sagemaker.workflow.retries import RetryPolicy, read_policies
 
 VERSION = "2020-12-01"
 STEP_TYPES = (
-    "Processing", "Training", "Tuning", "Condition", "Model", "RegisterModel", "Fail",
+    "Processing", "Training", "Tuning", "Transform", "Condition", "Model", "RegisterModel", "Fail",
 )  # fmt: skip
-_NOT_YET = ("Lambda", "Transform", "QualityCheck")
+_NOT_YET = ("Lambda", "QualityCheck")
 VARIABLES = (
     "StartDateTime",
     "CurrentDateTime",

@@ -11,6 +11,7 @@ _DESCRIPTIONS = {
     "Processing": ("DescribeProcessingJob",),
     "Training": ("DescribeTrainingJob",),
     "Tuning": ("DescribeHyperParameterTuningJob", "ListTrainingJobsForHyperParameterTuningJob"),
+    "Transform": ("DescribeTransformJob",),
     "Model": ("DescribeModel",),
     "RegisterModel": ("DescribeModelPackage",),
 }

@@ -24,7 +24,7 @@ _REASONS = {
     "InsufficientCapacityError": CAPACITY_ERROR,
     "ResourceLimitExceeded": RESOURCE_LIMIT,
 }
-_RETRIED_TYPES = ("Processing", "Training", "Tuning", "Model", "RegisterModel")
+_RETRIED_TYPES = ("Processing", "Training", "Tuning", "Transform", "Model", "RegisterModel")
 _LIMITS: dict[str, tuple[tuple[type, ...], float]] = {
     "IntervalSeconds": ((int,), 43_200),
     "BackoffRate": ((int, float), float("inf")),
