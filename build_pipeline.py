@@ -1,4 +1,4 @@
-"""The build side's command line: check the account, deploy the pipeline, run it, judge versions.
+"""The build side's command line: deploy the pipeline, run it, judge its versions, score rows.
 
 Which AWS it talks to, boto3 decides: AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE and the like.
 """
@@ -19,10 +19,11 @@ exit codes:
   1    doctor: something is missing; diff: the definitions differ
   2    bad input or a wrong setting; nothing was started
   3    the quality gate said no
-  4    the execution failed; serve: the endpoint did, or a sample answer is wrong
+  4    the execution or the transform job failed; serve: the endpoint did, or a sample answer
+       is wrong
   5    AWS cannot be reached, or does not accept the credentials
-  6    the execution was stopped
-  130  interrupted; an execution that was started goes on
+  6    the execution or the transform job was stopped
+  130  interrupted; an execution that was started goes on, a transform job is stopped
 
 settings, all from the environment:
   AWS_REGION           the region; needed
@@ -136,6 +137,18 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--delete", action="store_true", help="delete the endpoint instead")
     serve.add_argument(
         "--output", type=Path, metavar="FILE", help="merge what came of it into a JSON file"
+    )
+
+    transform = add("transform", "transform:command", "Score a csv with an approved version.")
+    transform.add_argument("file", type=Path, metavar="FILE", help="the csv")
+    transform.add_argument(
+        "--version", metavar="VERSION", help=f"{version}; default the newest approved one"
+    )
+    transform.add_argument(
+        "--output", type=Path, metavar="FILE", help="default beside it: NAME.scored.csv"
+    )
+    transform.add_argument(
+        "--instance-type", default="ml.m5.large", metavar="TYPE", help="default %(default)s"
     )
     return parser
 

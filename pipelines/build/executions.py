@@ -16,6 +16,7 @@ RUNNING: Final = ("Executing", "Stopping")
 _JOBS: Final[Mapping[str, str]] = {
     "ProcessingJob": "/aws/sagemaker/ProcessingJobs",
     "TrainingJob": "/aws/sagemaker/TrainingJobs",
+    "TransformJob": "/aws/sagemaker/TransformJobs",
 }
 
 

@@ -50,7 +50,7 @@ def bucket(settings: Settings) -> Policy:
 
 
 def role(settings: Settings, images: Iterable[str]) -> Policy:
-    """Allow what the pipeline and its jobs do, on the things they do it with.
+    """Allow what the pipeline, its jobs and the model in a transform job do, on what they use.
 
     A star stands alone only where AWS knows no resource: a registry's login and metrics, of which
     the latter are held to SageMaker's own namespaces. ``images`` are the definition's image URIs.
@@ -64,7 +64,10 @@ def role(settings: Settings, images: Iterable[str]) -> Policy:
     packages = [f"{sagemaker}:model-package-group/{group}", f"{sagemaker}:model-package/{group}/*"]
     groups = [
         f"{aws}:logs:{here}:log-group:/aws/sagemaker/{kind}"
-        for kind in ("ProcessingJobs", "TrainingJobs", f"Endpoints/{settings.pipeline_name}-serve")
+        for kind in (
+            *("ProcessingJobs", "TrainingJobs", "TransformJobs"),
+            f"Endpoints/{settings.pipeline_name}-serve",
+        )
     ]
     return _policy(
         [

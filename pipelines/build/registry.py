@@ -1,5 +1,6 @@
 """The model registry: the group's versions, found, listed, approved and rejected."""
 
+import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pipelines.build.terminal import number, table
 
 APPROVED: Final = "Approved"
 REJECTED: Final = "Rejected"
+_CONTRACT: Final = "DeploymentUri"
 _SHOWN: Final = 20
 _LONGEST_NOTE: Final = 1024
 _HEADLINE: Final = ("average_precision", "f1")
@@ -67,12 +69,52 @@ def find(workspace: Workspace, name: str, among: list[Version] | None = None) ->
     )
 
 
+def find_approved(workspace: Workspace, name: str | None, use: str) -> Version:
+    """Return the version of a name, which must be approved; without a name the newest that is.
+
+    ``use`` is what it is to be, such as ``served``. Raises UsageError.
+    """
+    known = versions(workspace)
+    if name is None:
+        approved = [version for version in known if version.approval == APPROVED]
+        if not approved:
+            raise UsageError(
+                "No version is approved; `python build_pipeline.py approve latest` approves one."
+            )
+        return approved[0]
+    found = find(workspace, name, known)
+    if found.approval != APPROVED:
+        raise UsageError(
+            f"Version {found.number} must be Approved to be {use}; it is {found.approval}. "
+            f"`python build_pipeline.py approve {found.number}` approves it."
+        )
+    return found
+
+
 def describe(workspace: Workspace, version: Version) -> dict[str, Any]:
     """Return all that the registry knows about a version."""
     answer: dict[str, Any] = workspace.sagemaker.describe_model_package(
         ModelPackageName=version.arn
     )
     return answer
+
+
+def contract(workspace: Workspace, version: Version) -> tuple[str, Any]:
+    """Read a version's deployment.json; returns its URI and what it holds. Raises UsageError."""
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    uri = describe(workspace, version).get("CustomerMetadataProperties", {}).get(_CONTRACT)
+    if uri is None:
+        raise UsageError(f"Version {version.number} must name its {_CONTRACT} in its metadata.")
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    try:
+        return uri, json.loads(workspace.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except ClientError as error:
+        if is_missing(error):
+            raise UsageError(f"{uri} of version {version.number} is not there.") from error
+        raise
+    except ValueError as error:
+        raise UsageError(f"{uri} must be a deployment.json: {error}.") from error
 
 
 def metrics(workspace: Workspace, description: Mapping[str, Any]) -> Metrics:

@@ -10,10 +10,10 @@ from typing import Any
 
 from pipelines.build import files, registry, smoke
 from pipelines.build.clients import WORK, Workspace
-from pipelines.build.errors import ExecutionFailedError, UsageError, is_missing, translated
+from pipelines.build.errors import ExecutionFailedError, is_missing, translated
 from pipelines.build.policies import tags
 from pipelines.build.progress import Interrupted
-from pipelines.build.registry import APPROVED, Version
+from pipelines.build.registry import Version
 from pipelines.build.terminal import seconds
 
 _VARIANT = "AllTraffic"
@@ -30,7 +30,7 @@ def command(workspace: Workspace, *, version: str | None, delete: bool, output: 
         return _delete(workspace, name)
     if output is not None:
         files.read_object(output)
-    chosen = _choose(workspace, version)
+    chosen = registry.find_approved(workspace, version, "served")
     contract = smoke.read_contract(workspace, chosen)
     config = _configure(workspace, name, chosen)
     _put(workspace, name, config)
@@ -57,24 +57,6 @@ def command(workspace: Workspace, *, version: str | None, delete: bool, output: 
 def endpoint_name(workspace: Workspace) -> str:
     """Return the name of the endpoint, which its configurations' and models' names begin with."""
     return f"{workspace.settings.pipeline_name[: _LONGEST_NAME - 20]}-serve"
-
-
-def _choose(workspace: Workspace, name: str | None) -> Version:
-    known = registry.versions(workspace)
-    if name is None:
-        approved = [each for each in known if each.approval == APPROVED]
-        if not approved:
-            raise UsageError(
-                "No version is approved; `python build_pipeline.py approve latest` approves one."
-            )
-        return approved[0]
-    found = registry.find(workspace, name, known)
-    if found.approval != APPROVED:
-        raise UsageError(
-            f"Version {found.number} must be Approved to be served; it is {found.approval}. "
-            f"`python build_pipeline.py approve {found.number}` approves it."
-        )
-    return found
 
 
 def _configure(workspace: Workspace, endpoint: str, version: Version) -> str:

@@ -8,12 +8,11 @@ from typing import Any, Final
 
 from pipelines.build import registry
 from pipelines.build.clients import Workspace
-from pipelines.build.errors import ExecutionFailedError, UsageError, is_missing
+from pipelines.build.errors import ExecutionFailedError, UsageError
 from pipelines.build.registry import Version
 from pipelines.build.terminal import table
 
 _JSON: Final = "application/json"
-_KEY: Final = "DeploymentUri"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +80,11 @@ class Answers:
 
 def read_contract(workspace: Workspace, version: Version) -> Contract:
     """Read the sample of a version from its deployment.json. Raises UsageError without one."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415
-
-    metadata = registry.describe(workspace, version).get("CustomerMetadataProperties", {})
-    uri = metadata.get(_KEY)
-    if uri is None:
-        raise UsageError(f"Version {version.number} must name its {_KEY} in its metadata.")
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    uri, document = registry.contract(workspace, version)
     try:
-        content = workspace.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        sample = json.loads(content)["sample"]
+        sample = document["sample"]
         return Contract(sample["payloads"], tuple(sample["expected"]), sample["tolerance"])
-    except ClientError as error:
-        if is_missing(error):
-            raise UsageError(f"{uri} of version {version.number} is not there.") from error
-        raise
-    except (ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise UsageError(f"{uri} must be a deployment.json with a sample: {error}.") from error
 
 
