@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.clock import Clock
-from localcloud.errors import OtherLayout, Unreadable, is_disk_full
+from localcloud.database import open_database
 from localcloud.protocol import Caller, Document
 
 _log = logging.getLogger(__name__)
@@ -43,31 +43,11 @@ class Store:
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._depth = 0
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        try:
-            self._open(path)
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            if is_disk_full(error):
-                raise
-            raise Unreadable(
-                f"{path} cannot be read ({error}). Nothing was deleted. Put a copy of it back, or "
-                "start afresh with `localcloud reset`."
-            ) from error
-
-    def _open(self, path: Path) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        found = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if found not in (0, LAYOUT):
-            raise OtherLayout(
-                f"{path} has layout {found}; this localcloud reads layout {LAYOUT}. "
-                "Use the version that wrote it, or start afresh with `localcloud reset`."
-            )
-        self._database.executescript(f"{_TABLES} PRAGMA user_version = {LAYOUT};")
+        self._database = open_database(
+            path, _TABLES, LAYOUT, "start afresh with `localcloud reset`"
+        )
 
     def close(self) -> None:
         """Write what is pending and let go of the file."""

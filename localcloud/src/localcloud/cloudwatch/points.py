@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.cloudwatch.statistics import Datum, Point, merged
-from localcloud.errors import OtherLayout, Unreadable, is_disk_full
+from localcloud.database import open_database
 from localcloud.protocol import Caller
 
 LAYOUT = 1
@@ -48,31 +47,11 @@ class Points:
     """Points of metrics, kept over a restart. Safe for threads."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._ids: dict[tuple[Caller, Metric], int] = {}
-        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        try:
-            self._open(path)
-        except sqlite3.DatabaseError as error:
-            self._database.close()
-            if is_disk_full(error):
-                raise
-            raise Unreadable(
-                f"{path} cannot be read ({error}). Nothing was deleted. Put a copy of it back, "
-                "move it away to go on without old metrics, or use `localcloud reset`."
-            ) from error
-
-    def _open(self, path: Path) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")
-        found = self._database.execute("PRAGMA user_version").fetchone()[0]
-        if found not in (0, LAYOUT):
-            raise OtherLayout(
-                f"{path} has layout {found}; this localcloud reads layout {LAYOUT}. "
-                "Use the version that wrote it, or move the file away to go on without old metrics."
-            )
-        self._database.executescript(f"{_TABLES} PRAGMA user_version = {LAYOUT};")
+        self._database = open_database(
+            path, _TABLES, LAYOUT, "move it away to go on without old metrics"
+        )
 
     def close(self) -> None:
         """Let go of the file."""
