@@ -28,6 +28,7 @@ setup(
     ],
     extras_require={
         "dev": [
+            "aws-lambda-powertools>=3.37,<4",
             "awscli>=1.46,<2",
             "cfn-lint>=1.58,<2",
             "hypothesis>=6.170,<7",
@@ -36,12 +37,14 @@ setup(
             "matplotlib>=3.10,<4",
             "mypy>=2.4,<3",
             "pandas-stubs",
+            "playwright>=1.65,<2",
             "pre-commit>=4.7,<5",
             "psutil>=7,<8",
             "pytest>=9.2,<10",
             "pytest-timeout>=2.4,<3",
             "pytest-xdist>=3.8,<4",
             "ruff>=0.17,<0.18",
+            "schemathesis>=4.32,<5",
             "setuptools>=77",
             "types-jsonschema",
         ],

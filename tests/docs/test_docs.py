@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import build_pipeline
+from deploy_endpoint.api.errors import ApiError
 from localcloud import calls, cli
 from localcloud.sagemaker.workflow import conditions, definition
 from pipelines.build import progress  # noqa: F401 - it has an error class of its own
@@ -118,6 +119,10 @@ def exit_codes(kind: type[BuildError] = BuildError) -> set[int]:
     return {kind.exit_code}.union(*(exit_codes(each) for each in kind.__subclasses__()))
 
 
+def api_errors(kind: type[ApiError] = ApiError) -> set[type[ApiError]]:
+    return {kind}.union(*(api_errors(each) for each in kind.__subclasses__()))
+
+
 def shell_lines() -> Iterator[tuple[str, str]]:
     """Each command line of the shell blocks, with the page it stands on."""
     for path in PAGES:
@@ -167,6 +172,27 @@ def test_every_variable_that_the_code_names_is_documented() -> None:
     told = names(section("README.md", "Environment variables"))
     told |= names(section("docs/localcloud.md", "Environment"))
     assert variables() - told == set()
+
+
+def test_every_variable_and_status_of_the_functions_is_documented_and_no_other() -> None:
+    told = first_names(section("deploy_endpoint/README.md", "The functions"))
+    read = {
+        node.slice.value
+        for name in ("settings", "authorizer")
+        for node in ast.walk(ast.parse(page(f"deploy_endpoint/api/{name}.py")))
+        if isinstance(node, ast.Subscript)
+        and isinstance(node.slice, ast.Constant)
+        and re.fullmatch(r"[A-Z]+(_[A-Z]+)+", str(node.slice.value))
+    }
+    assert told == read | {"POWERTOOLS_SERVICE_NAME"}
+    statuses = {
+        int(status)
+        for row in table(section("deploy_endpoint/README.md", "The API"))
+        for status in row[0].split(", ")
+        if status.isdigit()
+    }
+    of_gateway = {401, 403}
+    assert statuses == {each.status for each in api_errors()} | of_gateway
 
 
 def test_every_parameter_is_documented_with_its_default() -> None:
