@@ -95,19 +95,27 @@ def _asked(scope: Scope) -> tuple[str, str]:
 
 
 async def _body(receive: Receive) -> bytes:
-    """The whole body. Raises RefusedError as soon as it is longer than the platform takes."""
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
+    """The whole body.
+
+    Raises RefusedError as soon as it is longer than the platform takes, and if the client goes away
+    before its end: what is not whole is no request.
+    """
+    message = await _part(receive)
+    body: bytes = message["body"]
+    if not message["more_body"]:
         return body
     parts = [body]
     size = len(body)
-    while message.get("more_body"):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise RefusedError("RequestTimeoutException", 408, "The rest of the body did not come.")
-        part: bytes = message.get("body", b"")
-        size += len(part)
+    while message["more_body"]:
+        message = await _part(receive)
+        size += len(message["body"])
         check_size(size)
-        parts.append(part)
+        parts.append(message["body"])
     return b"".join(parts)
+
+
+async def _part(receive: Receive) -> dict[str, Any]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise RefusedError("RequestTimeoutException", 408, "The rest of the body did not come.")
+    return message

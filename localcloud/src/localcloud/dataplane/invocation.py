@@ -25,6 +25,12 @@ _CREDENTIAL = re.compile(rb"Credential=[^/,]*/\d{8}/([^/,]+)/([^/,]+)/aws4_reque
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
 _INFERENCE_ID = re.compile(r".{1,64}")
 _PREFIX = b"x-amzn-sagemaker-"
+_LONGEST_TEXT = 1024
+_TEXTS = {
+    b"content-type": "ContentType",
+    b"accept": "Accept",
+    b"x-amzn-sagemaker-custom-attributes": "CustomAttributes",
+}
 _HANDED_ON = (b"accept", b"x-amzn-sagemaker-custom-attributes")
 _NOT_EMULATED = {
     b"x-amzn-sagemaker-target-model": "TargetModel needs a multi-model endpoint",
@@ -224,6 +230,13 @@ def _request(headers: Headers, content_type: bytes | None, body: bytes) -> bytes
 
 def _check_headers(headers: Headers) -> tuple[str | None, str | None]:
     """InferenceId and CustomAttributes, held against the rules; what is not emulated is refused."""
+    for name, member in _TEXTS.items():
+        value = headers.get(name)
+        if value is not None and (len(value) > _LONGEST_TEXT or not value.isascii()):
+            raise RefusedError(
+                "ValidationError", 400,
+                f"{member} must have at most {_LONGEST_TEXT} characters, all of US-ASCII.",
+            )  # fmt: skip
     if not any(name.startswith(_PREFIX) for name in headers):
         return None, None
     for name, reason in _NOT_EMULATED.items():
@@ -233,11 +246,6 @@ def _check_headers(headers: Headers) -> tuple[str | None, str | None]:
     if inference_id is not None and not _INFERENCE_ID.fullmatch(inference_id.decode("latin-1")):
         raise RefusedError("ValidationError", 400, "InferenceId must have 1 to 64 characters.")
     attributes = headers.get(b"x-amzn-sagemaker-custom-attributes")
-    if attributes is not None and (len(attributes) > 1024 or not attributes.isascii()):
-        raise RefusedError(
-            "ValidationError", 400,
-            "CustomAttributes must have at most 1024 characters, all of US-ASCII.",
-        )  # fmt: skip
     return _optional(inference_id), _optional(attributes)
 
 
