@@ -394,6 +394,22 @@ def test_every_request_is_counted_by_how_it_ended(plane: Plane) -> None:
     assert all(count["model"]["total"] > 0 for count in plane.counts)
 
 
+def test_latencies_are_told_to_the_microsecond(plane: Plane) -> None:
+    plane.traffic.route(CALLER, "timed", [plane.serve("1", "a")])
+    client = plane.client()
+    began = time.perf_counter()
+    for _ in range(20):
+        client.invoke_endpoint(EndpointName="timed", Body=b"sleep 0.0027")
+    whole = 1e6 * (time.perf_counter() - began)
+    plane.traffic.close()
+    model = [count["model"] for count in plane.counts]
+    overhead = [count["overhead"] for count in plane.counts]
+    assert min(each["minimum"] for each in model) > 2700
+    assert min(each["minimum"] for each in overhead) > 0
+    assert 20 * 2700 < sum(each["total"] for each in [*model, *overhead]) < whole
+    assert sum(each["total"] for each in model) % 1000 != 0
+
+
 def test_only_this_machine_may_ask(plane: Plane) -> None:
     import urllib.error
     import urllib.request

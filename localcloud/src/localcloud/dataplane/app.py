@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
@@ -33,7 +33,7 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        began = asyncio.get_running_loop().time()
+        began = time.perf_counter()
         try:
             reply = await self._reply(scope, receive, began)
         except RefusedError as error:

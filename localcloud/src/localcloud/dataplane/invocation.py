@@ -88,7 +88,8 @@ class Invocations:
     async def invoke(self, name: str, headers: Headers, body: bytes, began: float) -> Reply:
         """InvokeEndpoint, through the containers of a variant, with data capture.
 
-        `began` is the loop's time when the request came. Raises RefusedError.
+        `began` is when the request came, by `time.perf_counter`: the loop's own time has whole
+        milliseconds only. Raises RefusedError.
         """
         endpoint = self._endpoint(name, headers)
         inference_id, attributes = _check_headers(headers)
@@ -103,7 +104,8 @@ class Invocations:
         fleet = variant.fleet
         fleet.enter()
         try:
-            call = _Call(endpoint, variant, headers, began + MOST_SECONDS)
+            left = MOST_SECONDS - (time.perf_counter() - began)
+            call = _Call(endpoint, variant, headers, left)
             try:
                 answer = await call.chain(body)
             finally:
@@ -149,21 +151,21 @@ class Invocations:
         counter = self._counters.of(
             endpoint.region, endpoint.name, variant.fleet.config, variant.name
         )
-        whole = asyncio.get_running_loop().time() - began
+        whole = time.perf_counter() - began
         counter.add(call.status, call.seconds, whole - call.seconds)
 
 
 class _Call:
-    """One request on its way: `seconds` in containers so far, `status` of the last one."""
+    """One request on its way, which may take the seconds `left`.
 
-    def __init__(
-        self, endpoint: Endpoint, variant: Variant, headers: Headers, deadline: float
-    ) -> None:
+    `seconds` is what it took in containers so far, `status` that of the last one.
+    """
+
+    def __init__(self, endpoint: Endpoint, variant: Variant, headers: Headers, left: float) -> None:
         self._endpoint = endpoint
         self._variant = variant
         self._headers = headers
-        self._deadline = deadline
-        self._loop = asyncio.get_running_loop()
+        self._deadline = asyncio.get_running_loop().time() + left
         self.seconds = 0.0
         self.status = 0
 
@@ -180,7 +182,7 @@ class _Call:
 
     async def _ask(self, container: Container, content_type: bytes | None, body: bytes) -> Answer:
         request = _request(self._headers, content_type, body)
-        started = self._loop.time()
+        started = time.perf_counter()
         try:
             answer = await container.ask(request, self._deadline)
         except LostError:
@@ -197,7 +199,7 @@ class _Call:
                 "CloudWatch, resolve the issue, and try again.",
             ) from None  # fmt: skip
         finally:
-            self.seconds += self._loop.time() - started
+            self.seconds += time.perf_counter() - started
         self.status = answer.status
         if not 200 <= answer.status < 300:
             said = answer.body[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
