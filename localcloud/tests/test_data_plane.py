@@ -225,6 +225,28 @@ def test_a_container_that_dies_loses_its_request_and_no_other(plane: Plane) -> N
     assert answers == [b"a x"]
 
 
+def test_a_process_that_dies_before_it_has_taken_a_request_loses_none(plane: Plane) -> None:
+    """The system makes connections to a dying process, for which nobody will answer."""
+    path = plane.sockets / "dying"
+    with socket.socket(socket.AF_UNIX) as dying:
+        dying.bind(str(path))
+        dying.listen()
+        route = ContainerRoute("host-dying", (str(path),), "AllTraffic/i-1/dying")
+        variant = VariantRoute("AllTraffic", 1.0, (route,))
+        plane.traffic.route(CALLER, "dying", [FleetRoute("1", "c", 1.0, (variant,))])
+        answers: list[bytes] = []
+        asking = threading.Thread(
+            target=lambda: answers.append(
+                plane.client().invoke_endpoint(EndpointName="dying", Body=b"x")["Body"].read()
+            )
+        )
+        asking.start()
+        time.sleep(0.3)
+    assert plane.container("dying") == str(path)
+    asking.join(10)
+    assert answers == [b"dying x"]
+
+
 def test_requests_wait_for_their_turn(plane: Plane) -> None:
     plane.traffic.route(CALLER, "turns", [plane.serve("1", "a")])
     client = plane.client(max_pool_connections=20)

@@ -14,6 +14,7 @@ from typing import NamedTuple, cast
 import httptools
 
 _RETRY_SECONDS = 0.02
+_PING = b"GET /ping HTTP/1.1\r\nhost: container\r\n\r\n"
 
 
 class Answer(NamedTuple):
@@ -46,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._answer: asyncio.Future[Answer] | None = None
+        self._greeting = False
         self._content_type: bytes | None = None
         self._attributes: bytes | None = None
         self._parts: list[bytes] = []
@@ -55,6 +57,16 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         """Whether a request can be sent."""
         return self._transport is not None and not self._transport.is_closing()
+
+    def greet(self) -> None:
+        """Have the process show that it answers, by which it takes its first request.
+
+        That there is a connection says nothing: to a process that is just dying the system still
+        makes one.
+        """
+        if self._transport is not None:
+            self._greeting = True
+            self._transport.write(_PING)
 
     async def ask(self, request: bytes, deadline: float) -> Answer:
         """Send one request. Raises LostError and TooLateError."""
@@ -124,9 +136,10 @@ class Connection(asyncio.Protocol):
         self._parts = []
         self._content_type = self._attributes = None
         answer, self._answer = self._answer, None
+        greeting, self._greeting = self._greeting, False
         if not self._parser.should_keep_alive():
             self.close()
-        elif answer is not None:
+        elif greeting or answer is not None:
             self._container.release(self)
         if answer is not None and not answer.done():
             answer.set_result(found)
@@ -183,7 +196,7 @@ class Container:
             except OSError:
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            self.release(connection)
+            connection.greet()
             try:
                 await connection.ended
             finally:
