@@ -125,7 +125,7 @@ def test_regions_do_not_see_each_other(cloud: TestCloud, client: Client) -> None
         ("cloudformation", "list_stacks", {}),
         ("cloudwatch", "list_metric_streams", {}),
         ("service-quotas", "list_services", {}),
-        ("logs", "create_log_group", {"logGroupName": "x"}),
+        ("logs", "describe_destinations", {}),
         (
             "sagemaker-runtime",
             "invoke_endpoint_async",

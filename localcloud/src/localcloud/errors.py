@@ -52,6 +52,13 @@ class ResourceNotFoundException(ServiceError):  # noqa: N818 - AWS's own name
     status = 400
 
 
+class ResourceAlreadyExistsException(ServiceError):  # noqa: N818 - AWS's own name
+    """The name is taken, in CloudWatch Logs' words."""
+
+    code = "ResourceAlreadyExistsException"
+    status = 400
+
+
 class ResourceInUse(ServiceError):  # noqa: N818 - AWS's own name
     """The name is taken, or the thing cannot change now."""
 

@@ -16,10 +16,11 @@ from localcloud.errors import (
     ResourceNotFoundException,
     is_disk_full,
 )
+from localcloud.log_groups import STREAM, LogGroups
 from localcloud.protocol import Caller, Document, Operation
 from localcloud.store import Store
 
-KIND = "log-stream"
+KIND = STREAM
 _EVENTS_A_PAGE = 10_000
 _MAX_DIGITS = 15
 
@@ -84,6 +85,7 @@ class Logs:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._groups = LogGroups(store)
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""
@@ -92,6 +94,7 @@ class Logs:
             "DescribeLogStreams": self.describe_streams,
             "GetLogEvents": self.get_events,
             "FilterLogEvents": self.filter_events,
+            **self._groups.operations(),
         }
 
     def open(self, caller: Caller, group: str, stream: str, path: Path) -> LogStream:
@@ -106,25 +109,21 @@ class Logs:
         return LogStream(path, self._store.clock.now)
 
     def describe_groups(self, caller: Caller, request: Document) -> Document:
-        """DescribeLogGroups: one for each kind of job that ran."""
+        """DescribeLogGroups: of jobs, of endpoints, and those that were made by a call."""
         prefix, pattern = (
             request.get("logGroupNamePrefix", ""),
             request.get("logGroupNamePattern", ""),
         )
-        created: dict[str, int] = {}
-        for stream in self._store.documents(caller, KIND):
-            created.setdefault(stream["group"], stream["created"])
-        return {
-            "logGroups": [
-                {
-                    "logGroupName": name,
-                    "creationTime": moment,
-                    "arn": f"arn:aws:logs:{caller.region}:{caller.account}:log-group:{name}:*",
-                }
-                for name, moment in sorted(created.items())
-                if name.startswith(prefix) and pattern in name
-            ]
-        }
+        found = [
+            {member: value for member, value in group.items() if member != "tags"}
+            for group in self._groups.all(caller)
+            if group["logGroupName"].startswith(prefix) and pattern in group["logGroupName"]
+        ]
+        start, size = _token(request.get("nextToken"), "f"), request.get("limit", 50)
+        answer: Document = {"logGroups": found[start : start + size]}
+        if start + size < len(found):
+            answer["nextToken"] = f"f/{start + size}"
+        return answer
 
     def describe_streams(self, caller: Caller, request: Document) -> Document:
         """DescribeLogStreams: one for each host of a job."""
@@ -197,8 +196,7 @@ class Logs:
         group = request.get("logGroupName") or request.get("logGroupIdentifier")
         if not group:
             raise InvalidParameterException("logGroupName must be given")
-        if not self._store.documents(caller, KIND, f"{group}:"):
-            raise ResourceNotFoundException("The specified log group does not exist.")
+        self._groups.find(caller, group)
         return self._store.documents(caller, KIND, f"{group}:{prefix}")
 
     def _events(self, stream: Document) -> Iterator[Event]:
