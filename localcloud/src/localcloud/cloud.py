@@ -12,6 +12,7 @@ from functools import wraps
 from typing import Any
 
 from localcloud.addresses import Address
+from localcloud.autoscaling.service import Autoscaling
 from localcloud.aws_records import AwsRecords
 from localcloud.clock import Clock
 from localcloud.cloudwatch.endpoint_metrics import EndpointMetrics
@@ -90,6 +91,7 @@ class Cloud:
         self._pipelines = pipelines = Pipelines(self.store, objects, tags)
         self.tunings = Tunings(self.store, self.jobs, tags)
         self.tunings.end_leftovers()
+        autoscaling = Autoscaling(self.store, self._has_variant)
         self.hosting = Hosting(
             self.store,
             models,
@@ -97,6 +99,7 @@ class Cloud:
             Ground(self.runtime, objects, logs, state / "endpoints", job_environment),
             self.traffic,
             self.cloudwatch.alarms.state,
+            autoscaling.targets.is_registered,
         )
         steps = StepExecutor(self.store, self.jobs, self.tunings, models, registry)
         self.executions = Executions(self.store, objects, pipelines, steps)
@@ -116,6 +119,7 @@ class Cloud:
                 "sagemaker": Service("sagemaker", sagemaker),
                 "logs": Service("logs", logs.operations(), InvalidParameterException),
                 "monitoring": self.cloudwatch.service,
+                "application-autoscaling": autoscaling.service,
             },
             s3=S3Application(objects, ACCOUNT),
             others=records.applications(),
@@ -148,6 +152,9 @@ class Cloud:
                 raise ResourceNotFound(
                     f"There is no {method} {question!r}; known: GET status, GET running, POST prune"
                 )
+
+    def _has_variant(self, caller: Caller, endpoint: str, variant: str) -> bool:
+        return self.hosting.has_variant(caller, endpoint, variant)
 
     def _warming(self, operation: Operation) -> Operation:
         """A call on a pipeline, after which the images of its jobs are made ready.

@@ -45,7 +45,8 @@ _BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 class Endpoints:
     """The calls. What they begin, the conductor carries through.
 
-    `alarm` gives the state of a CloudWatch alarm, None if there is no such alarm.
+    `alarm` gives the state of a CloudWatch alarm, None if there is no such alarm; `scales` says
+    whether an endpoint's variant is a scalable target.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Endpoints:
         configs: EndpointConfigs,
         conductor: Conductor,
         alarm: Callable[[Caller, str], str | None],
+        scales: Callable[[Caller, str, str], bool],
     ) -> None:
         self._store = store
         self._records = records
         self._configs = configs
         self._conductor = conductor
         self._alarm = alarm
+        self._scales = scales
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""
@@ -128,6 +131,7 @@ class Endpoints:
                     counts="DesiredInstanceCount" not in own,
                     weights="DesiredWeight" not in own,
                 )
+            self._check_scaled(caller, name, blue, green)
             changes: Document = {"EndpointStatus": "Updating"}
             config = _deployment_config(request, endpoint)
             deployment = Deployment()
@@ -163,6 +167,18 @@ class Endpoints:
             self._records.change(caller, name, {"EndpointStatus": "Deleting"})
         self._conductor.delete(caller, name)
         return {}
+
+    def _check_scaled(self, caller: Caller, name: str, blue: FleetPlan, green: FleetPlan) -> None:
+        """Raise ValidationException for another instance type of a variant that scales."""
+        types = {each.name: each.instance_type for each in blue.variants}
+        for each in green.variants:
+            before = types.get(each.name, each.instance_type)
+            if before != each.instance_type and self._scales(caller, name, each.name):
+                raise ValidationException(
+                    f"The instance type of the variant {each.name} of the endpoint {name} cannot "
+                    f"be changed from {before} to {each.instance_type} while it is a scalable "
+                    "target; deregister it first"
+                )
 
     def _changeable(self, caller: Caller, name: str, *allowed: str) -> Document:
         """An endpoint in one of these statuses; ValidationException for every other one."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from localcloud.protocol import Caller, Operation
 from localcloud.sagemaker.hosting.conductor import Conductor
 from localcloud.sagemaker.hosting.endpoint_configs import EndpointConfigs
-from localcloud.sagemaker.hosting.endpoint_records import EndpointRecords
+from localcloud.sagemaker.hosting.endpoint_records import EndpointRecords, plan_of
 from localcloud.sagemaker.hosting.endpoints import Endpoints
 from localcloud.sagemaker.hosting.fleet import Ground
 from localcloud.sagemaker.models import Models
@@ -19,7 +19,8 @@ from localcloud.traffic import Traffic
 class Hosting:
     """Endpoint configurations and endpoints.
 
-    `alarm` gives the state of a CloudWatch alarm, None if there is no such alarm.
+    `alarm` gives the state of a CloudWatch alarm, None if there is no such alarm; `scales` says
+    whether an endpoint's variant is a scalable target.
     """
 
     def __init__(
@@ -30,15 +31,24 @@ class Hosting:
         ground: Ground,
         traffic: Traffic,
         alarm: Callable[[Caller, str], str | None],
+        scales: Callable[[Caller, str, str], bool] = lambda *_: False,
     ) -> None:
-        records = EndpointRecords(store, tags)
+        self._records = records = EndpointRecords(store, tags)
         self._configs = EndpointConfigs(store, models, tags)
         self._conductor = Conductor(records, ground, traffic, alarm, store.clock)
-        self._endpoints = Endpoints(store, records, self._configs, self._conductor, alarm)
+        self._endpoints = Endpoints(store, records, self._configs, self._conductor, alarm, scales)
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""
         return self._configs.operations() | self._endpoints.operations()
+
+    def has_variant(self, caller: Caller, endpoint: str, variant: str) -> bool:
+        """Whether there is an endpoint with a variant of this name."""
+        return any(
+            variant in {each.name for each in plan_of(found).variants}
+            for found in self._records.all(caller)
+            if found["EndpointName"] == endpoint
+        )
 
     def restore(self) -> None:
         """Route to what an earlier process served and bring it up; to be called at the start."""

@@ -1,0 +1,1 @@
+"""Application Auto Scaling: what shall scale and by which policies, as records."""
