@@ -9,12 +9,19 @@ setup(
     license="Apache-2.0",
     package_dir={"": "src"},
     packages=find_packages("src"),
-    package_data={"localcloud": ["py.typed"], "localcloud.containers": ["images/*"]},
+    package_data={
+        "localcloud": ["py.typed"],
+        "localcloud.containers": ["images/*"],
+        "localcloud.cloudformation.resources": ["schemas.json"],
+    },
     python_requires=">=3.11,<3.14",
     install_requires=[
         "boto3>=1.44",
         "cheroot>=11.1,<12",
         "cloudpickle>=3.1,<4",
+        # Templates of CloudFormation: their text, and what the properties of a resource may be.
+        "jsonschema>=4.26,<5",
+        "pyyaml>=6,<7",
         # Its backends are pickled by their internals, so only one version is known to work.
         "moto[kms,sns,sqs,ssm,secretsmanager,iam,sts,server]==5.2.5",
         "regex>=2024.11",

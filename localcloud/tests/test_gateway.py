@@ -122,7 +122,7 @@ def test_regions_do_not_see_each_other(cloud: TestCloud, client: Client) -> None
         ("sts", "decode_authorization_message", {"EncodedMessage": "x"}),
         ("ec2", "describe_instances", {}),
         ("lambda", "list_functions", {}),
-        ("cloudformation", "list_stacks", {}),
+        ("cloudformation", "list_stack_sets", {}),
         ("cloudwatch", "list_metric_streams", {}),
         ("service-quotas", "list_services", {}),
         ("logs", "describe_destinations", {}),

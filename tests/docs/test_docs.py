@@ -15,6 +15,8 @@ import pytest
 import build_pipeline
 from deploy_endpoint.api.errors import ApiError
 from localcloud import calls, cli
+from localcloud.cloudformation.resources.table import KINDS
+from localcloud.cloudformation.templates.functions import _FUNCTIONS
 from localcloud.sagemaker.workflow import conditions, definition
 from pipelines.build import progress  # noqa: F401 - it has an error class of its own
 from pipelines.build.errors import BuildError
@@ -268,6 +270,13 @@ def test_every_service_is_in_the_summary() -> None:
     for title in titles:
         name = title.removeprefix("Amazon ").removeprefix("AWS ")
         assert name == "By moto" or name in told, title
+
+
+def test_every_type_of_resource_is_documented_with_its_service_and_no_other() -> None:
+    text = section("docs/localcloud.md", "Stacks")
+    told = {row[0].strip("`"): row[1] for row in table(text)}
+    assert told == {kind.type: kind.service for kind in KINDS.values()}
+    assert set(_FUNCTIONS) <= names(text)
 
 
 def test_all_that_runs_of_a_definition_is_documented() -> None:

@@ -15,6 +15,7 @@ from localcloud.addresses import Address
 from localcloud.autoscaling.service import Autoscaling
 from localcloud.aws_records import AwsRecords
 from localcloud.clock import Clock
+from localcloud.cloudformation.service import CloudFormation
 from localcloud.cloudwatch.endpoint_metrics import EndpointMetrics
 from localcloud.cloudwatch.service import CloudWatch
 from localcloud.containers.environments import Images
@@ -101,6 +102,7 @@ class Cloud:
             self.cloudwatch.alarms.state,
             autoscaling.targets.is_registered,
         )
+        self.cloudformation = CloudFormation(self.store, objects, address)
         steps = StepExecutor(self.store, self.jobs, self.tunings, models, registry)
         self.executions = Executions(self.store, objects, pipelines, steps)
         self.executions.end_leftovers()
@@ -120,6 +122,7 @@ class Cloud:
                 "logs": Service("logs", logs.operations(), InvalidParameterException),
                 "monitoring": self.cloudwatch.service,
                 "application-autoscaling": autoscaling.service,
+                "cloudformation": self.cloudformation.service,
             },
             s3=S3Application(objects, ACCOUNT),
             others=records.applications(),
@@ -132,6 +135,7 @@ class Cloud:
         """Serve endpoints on a listening socket, those of an earlier process at once."""
         self.hosting.restore()
         self.traffic.open(listener)
+        self.cloudformation.start()
 
     def control(self, method: str, question: str, body: bytes) -> Mapping[str, Any]:
         """Answers for the command line; what changes something is a POST, which no link makes."""
@@ -182,6 +186,7 @@ class Cloud:
 
     def close(self) -> None:
         """Stop executions, jobs and endpoints, and let go of the files."""
+        self.cloudformation.close()
         self.hosting.stop()
         self.traffic.close()
         self.executions.close()

@@ -1,0 +1,1 @@
+"""CloudFormation: stacks of the resource types that the project's templates use, for real."""

@@ -1,0 +1,1 @@
+"""Templates: read, checked and evaluated, without any call to a service."""
