@@ -121,7 +121,7 @@ def test_regions_do_not_see_each_other(cloud: TestCloud, client: Client) -> None
         ("secretsmanager", "validate_resource_policy", {"ResourcePolicy": "{}"}),
         ("sts", "decode_authorization_message", {"EncodedMessage": "x"}),
         ("ec2", "describe_instances", {}),
-        ("lambda", "list_functions", {}),
+        ("lambda", "list_layers", {}),
         ("cloudformation", "list_stack_sets", {}),
         ("cloudwatch", "list_metric_streams", {}),
         ("service-quotas", "list_services", {}),

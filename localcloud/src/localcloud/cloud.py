@@ -20,11 +20,14 @@ from localcloud.cloudwatch.endpoint_metrics import EndpointMetrics
 from localcloud.cloudwatch.service import CloudWatch
 from localcloud.containers.environments import Images
 from localcloud.containers.errors import ContainerError
-from localcloud.containers.images import IMAGES
+from localcloud.containers.images import SAGEMAKER
 from localcloud.containers.records import end_leftovers
 from localcloud.containers.runtime import Runtime
 from localcloud.errors import InvalidParameterException, ResourceNotFound
 from localcloud.forward import forward_to
+from localcloud.functions.packages import Packages
+from localcloud.functions.server import Ground as FunctionGround
+from localcloud.functions.service import Lambda
 from localcloud.gateway import Gateway
 from localcloud.housekeeping import Housekeeping, versions
 from localcloud.logs import Logs
@@ -89,6 +92,13 @@ class Cloud:
         self.jobs.end_leftovers()
         endpoint_metrics = EndpointMetrics(self.cloudwatch.metrics, ACCOUNT)
         self.traffic = Traffic(state, ACCOUNT, objects, endpoint_metrics.record)
+        self.functions = Lambda(
+            self.store,
+            FunctionGround(
+                self.runtime, Packages(objects, address.url), state / "functions", job_environment
+            ),
+            logs,
+        )
         self._pipelines = pipelines = Pipelines(self.store, objects, tags)
         self.tunings = Tunings(self.store, self.jobs, tags)
         self.tunings.end_leftovers()
@@ -123,6 +133,7 @@ class Cloud:
                 "monitoring": self.cloudwatch.service,
                 "application-autoscaling": autoscaling.service,
                 "cloudformation": self.cloudformation.service,
+                "lambda": self.functions.service,
             },
             s3=S3Application(objects, ACCOUNT),
             others=records.applications(),
@@ -134,6 +145,7 @@ class Cloud:
     def open(self, listener: socket.socket) -> None:
         """Serve endpoints on a listening socket, those of an earlier process at once."""
         self.hosting.restore()
+        self.functions.restore()
         self.traffic.open(listener)
         self.cloudformation.start()
 
@@ -170,7 +182,7 @@ class Cloud:
         def call(caller: Caller, request: Document) -> Document | None:
             answer = operation(caller, request)
             text = self._pipelines.find(caller, request["PipelineName"])["PipelineDefinition"]
-            names = {f"{image.repository}:{image.tag}" for image in IMAGES}
+            names = {f"{image.repository}:{image.tag}" for image in SAGEMAKER}
             wanted = {name for name in names - self._warmed if name in text}
             self._warmed |= wanted
             for name in wanted:
@@ -189,6 +201,7 @@ class Cloud:
         self.cloudformation.close()
         self.hosting.stop()
         self.traffic.close()
+        self.functions.close()
         self.executions.close()
         self.tunings.close()
         self.jobs.close()

@@ -38,7 +38,8 @@ CONTROL_PREFIX = "/_localcloud/"
 _SCOPE = re.compile(
     r"Credential=(?P<key>[^/,]*)/\d{8}/(?P<region>[^/,]+)/(?P<service>[^/,]+)/aws4_request"
 )
-_MAX_BODY = 64 * 1024 * 1024
+_MAX_BODY = 70_167_211
+"""Of the largest request that is a document: a function with its code, in base64."""
 _BLOCK = 1024 * 1024
 _log = logging.getLogger(__name__)
 

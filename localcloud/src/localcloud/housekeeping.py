@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from localcloud.functions.records import KIND as FUNCTION
 from localcloud.logs import KIND as LOG_STREAM
 from localcloud.protocol import Caller, Document
 from localcloud.s3.objects import ObjectStore
@@ -57,7 +58,7 @@ class Housekeeping:
         self._objects = objects
 
     def running(self) -> Document:
-        """Executions with their running steps, and jobs, with their seconds so far; endpoints."""
+        """Executions with their steps, and jobs, with their seconds; endpoints; functions."""
         now = self._store.clock.now()
         executions = [
             {
@@ -87,14 +88,23 @@ class Housekeeping:
             }
             for _, name, endpoint in self._store.everywhere(ENDPOINT)
         ]
-        return {"executions": executions, "jobs": jobs, "endpoints": endpoints}
+        functions = [
+            {"name": name, "state": function["configuration"]["State"]}
+            for _, name, function in self._store.everywhere(FUNCTION)
+        ]
+        return {
+            "executions": executions,
+            "jobs": jobs,
+            "endpoints": endpoints,
+            "functions": functions,
+        }
 
     def prune(self, older_than: float, *, dry_run: bool) -> list[Document]:
         """Delete what is older than so many seconds and nobody needs; no object ever.
 
-        That is: folders of jobs that failed, were stopped or are not known; logs of jobs and
-        endpoints that are not known; files of S3 that are no object. With `dry_run` it is only
-        counted.
+        That is: folders of jobs that failed, were stopped or are not known; logs of jobs,
+        endpoints and functions that are not known; files of S3 that are no object. With `dry_run`
+        it is only counted.
         """
         now = self._store.clock.now()
         before = now - older_than
@@ -128,19 +138,22 @@ class Housekeeping:
                 yield path
 
     def _logs(self, before: float) -> Iterator[Path]:
-        folders = (self._state / "jobs" / "logs", self._state / "endpoints" / "logs")
+        folders = [self._state / what / "logs" for what in ("jobs", "endpoints", "functions")]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         needed = {
             Path(stream["path"]).with_suffix("")
             for caller, _, stream in self._store.everywhere(LOG_STREAM)
-            if self._is_known(caller, stream["group"], stream["stream"])
+            if self._is_known(caller, stream)
         }
         for path in files:
             if path.with_suffix("") not in needed and _changed(path) < before:
                 yield path
 
-    def _is_known(self, caller: Caller, group: str, stream: str) -> bool:
+    def _is_known(self, caller: Caller, document: Document) -> bool:
         """Whether what wrote a log is there still."""
+        group, stream, path = document["group"], document["stream"], Path(document["path"])
+        if path.is_relative_to(self._state / "functions"):
+            return self._store.get(caller, FUNCTION, path.parent.name) is not None
         if group.startswith(LOG_GROUPS):
             return self._store.get(caller, ENDPOINT, group.removeprefix(LOG_GROUPS)) is not None
         name = stream.partition("/")[0]

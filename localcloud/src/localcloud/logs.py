@@ -108,6 +108,11 @@ class Logs:
         self._store.put(caller, KIND, f"{group}:{stream}", document)
         return LogStream(path, self._store.clock.now)
 
+    def has(self, caller: Caller, path: Path, stream: str) -> bool:
+        """Whether a file is a stream of this name already, in whichever group."""
+        streams = self._store.documents(caller, KIND)
+        return any(each["path"] == str(path) and each["stream"] == stream for each in streams)
+
     def describe_groups(self, caller: Caller, request: Document) -> Document:
         """DescribeLogGroups: of jobs, of endpoints, and those that were made by a call."""
         prefix, pattern = (
@@ -230,6 +235,6 @@ def _token(token: str | None, kind: str) -> int:
 def _answer(event: Event) -> Document:
     return {
         "timestamp": event.timestamp,
-        "message": event.message,
+        "message": event.message or "\n",  # AWS has no empty one
         "ingestionTime": event.timestamp,
     }

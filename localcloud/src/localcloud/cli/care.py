@@ -45,7 +45,7 @@ def images(_address: Address, _options: argparse.Namespace) -> int:
 
     environments = Images()
     for image in IMAGES:
-        name = f"{image.repository}:{image.tag}"
+        name = image.uri
         try:
             built = environments.is_built(name)
             if not built:
@@ -97,7 +97,9 @@ def _show_running(details: Mapping[str, Any]) -> None:
             f"endpoint {each['name']}  {each['status']}  {each['config']}  "
             f"{each['instances']} instance(s)"
         )
-    if not any(details[what] for what in ("executions", "jobs", "endpoints")):
+    for each in details["functions"]:
+        print(f"function {each['name']}  {each['state']}")
+    if not any(details[what] for what in ("executions", "jobs", "endpoints", "functions")):
         print("running  nothing")
 
 

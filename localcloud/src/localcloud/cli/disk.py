@@ -14,8 +14,9 @@ def parts(state: Path, cache: Path) -> Mapping[str, int]:
     """Bytes on disk by part. What several parts have in common, by hard link, the first one has."""
     jobs = [path for path in (state / "jobs").glob("*") if path.name != "logs"]
     endpoints = [path for path in (state / "endpoints").glob("*") if path.name != "logs"]
+    functions = [path for path in (state / "functions").glob("*") if path.name != "logs"]
     logs = [
-        *(state / what / "logs" for what in ("jobs", "endpoints")),
+        *(state / what / "logs" for what in ("jobs", "endpoints", "functions")),
         state / "processes",
         state / "server.log",
     ]
@@ -24,6 +25,7 @@ def parts(state: Path, cache: Path) -> Mapping[str, int]:
         "objects": _size([state / "s3"], seen),
         "job folders": _size(jobs, seen),
         "endpoint folders": _size(endpoints, seen),
+        "function folders": _size(functions, seen),
         "logs": _size(logs, seen),
         "records": _size([state], seen),
         "image environments": _size([cache / "images"], seen),

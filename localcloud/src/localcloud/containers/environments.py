@@ -61,7 +61,7 @@ class Images:
             ImageNotSupported: no lock file stands for this image.
             ImageBuildFailed: LOCALCLOUD_PYTHON312 names no Python 3.12 that runs.
         """
-        image = find_image(uri)
+        image = find_image(uri, IMAGES)
         with self._locks[image.name]:
             if image.name not in self._found:
                 self._found[image.name] = self._make(image)
@@ -77,7 +77,7 @@ class Images:
         Raises:
             ImageNotSupported, ImageBuildFailed: as `environment` does.
         """
-        image = find_image(uri)
+        image = find_image(uri, IMAGES)
         if self._python is None:
             return False
         return (_folder(image, *self._python, self.cache / "images") / _COMPLETE).exists()

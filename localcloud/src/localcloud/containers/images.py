@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,21 +44,32 @@ class Image:
         return f"{self.framework}-{self.version}"
 
     @property
+    def uri(self) -> str:
+        """A name by which it is found."""
+        return f"{self.repository}:{self.tag}"
+
+    @property
     def lock(self) -> Path:
         """The packages that the image carries, pinned with hashes."""
         return LOCKS / f"{self.name}.txt"
 
 
-IMAGES = (
+SAGEMAKER = (
     Image("sklearn", "1.9-0", "sagemaker-scikit-learn", "1.9-0-cpu-py3", _COMMON),
     Image(
         "xgboost", "3.2-0", "sagemaker-xgboost", "3.2-0",
         (*_COMMON, "xgboost"),
     ),
 )  # fmt: skip
+LAMBDA = Image(
+    "lambda", "python3.12", "lambda-python", "3.12",
+    ("boto3.session", "botocore.httpsession", "botocore.endpoint", "botocore.signers"),
+)  # fmt: skip
+"""What functions of the runtime python3.12 find; AWS's is public.ecr.aws/lambda/python:3.12."""
+IMAGES = (*SAGEMAKER, LAMBDA)
 
 
-def find_image(uri: str) -> Image:
+def find_image(uri: str, among: Sequence[Image] = SAGEMAKER) -> Image:
     """The image that an ECR URI names, whatever registry and region it names it in.
 
     Raises:
@@ -65,10 +77,10 @@ def find_image(uri: str) -> Image:
     """
     match = _URI.fullmatch(uri)
     if match:
-        for image in IMAGES:
+        for image in among:
             if match["repository"] == image.repository and (
                 match["tag"] in (image.version, image.tag)
             ):
                 return image
-    supported = ", ".join(f"{image.repository}:{image.tag}" for image in IMAGES)
+    supported = ", ".join(f"{image.repository}:{image.tag}" for image in among)
     raise ImageNotSupported(f"localcloud cannot run the image {uri!r}. It runs: {supported}.")

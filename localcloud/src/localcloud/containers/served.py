@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import sys
 import threading
 import time
 
 from localcloud.containers.errors import ContainerError, StartFailed
-from localcloud.containers.model_layout import Place, model_server_timeout
+from localcloud.containers.model_layout import Place
 from localcloud.containers.outcome import how_it_ended, last_error
 from localcloud.containers.runtime import Container, ContainerSpec, Runtime, stop_all
 from localcloud.containers.sockets import answers_ping
@@ -28,7 +29,15 @@ _STEADY_SECONDS = 5.0
 class Served:
     """Runs a container's process until `end`, one after the other, all behind the same socket."""
 
-    def __init__(self, runtime: Runtime, spec: ContainerSpec, place: Place, who: str) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        spec: ContainerSpec,
+        place: Place,
+        who: str,
+        busy_limit: float = math.inf,
+    ) -> None:
+        """`busy_limit` is the seconds for which it may be at one request."""
         self._runtime = runtime
         self._spec = spec
         self._place = place
@@ -38,7 +47,7 @@ class Served:
         self._process: Container | None = None
         self._supervisor: threading.Thread | None = None
         self._timeout = 60.0
-        self._busy_limit = model_server_timeout(spec)
+        self._busy_limit = busy_limit
         self.restarts = 0
 
     def start(self, timeout: float, stopping: threading.Event) -> None:

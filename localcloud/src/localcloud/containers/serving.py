@@ -15,7 +15,12 @@ from pathlib import Path
 
 from localcloud.containers.errors import ImageNotSupported, StartFailed
 from localcloud.containers.inputs import Source
-from localcloud.containers.model_layout import ModelContainer, Place, lay_out
+from localcloud.containers.model_layout import (
+    ModelContainer,
+    Place,
+    lay_out,
+    model_server_timeout,
+)
 from localcloud.containers.runtime import Runtime, stop_all
 from localcloud.containers.served import Served
 from localcloud.containers.sockets import make_sockets_folder, sockets_folder
@@ -133,7 +138,7 @@ class ModelInstance:
                 container, place, self._objects, name=f"{self.name}/{container.hostname}",
                 region=self._region, cpus=self._cpus, environment=self._environment,
             )  # fmt: skip
-            return Served(self._runtime, spec, place, who)
+            return Served(self._runtime, spec, place, who, model_server_timeout(spec))
         except (StartFailed, ImageNotSupported) as exc:
             raise StartFailed(f"{who} could not be started: {exc}") from exc
 
