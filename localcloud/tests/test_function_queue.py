@@ -21,6 +21,7 @@ from localcloud.logs import Logs
 from localcloud.protocol import Caller
 from localcloud.s3.objects import ObjectStore
 from localcloud.store import Store
+from localcloud.traffic import Traffic
 
 CALLER = Caller("000000000000", "us-east-1")
 Call = Callable[..., dict[str, Any]]
@@ -30,9 +31,11 @@ Call = Callable[..., dict[str, Any]]
 def functions(state: Path, pauses: tuple[float, float]) -> Iterator[Call]:
     """Lambda over a state folder, with pauses of its own between attempts."""
     store, runtime = Store(state / "state.db"), Runtime(state, Images())
-    packages = Packages(ObjectStore(state / "s3"), "http://127.0.0.1:1")
+    objects = ObjectStore(state / "s3")
+    packages = Packages(objects, "http://127.0.0.1:1")
     ground = Ground(runtime, packages, state / "functions", lambda region: {"AWS_REGION": region})
-    running = Lambda(store, ground, Logs(store), pauses)
+    traffic = Traffic(state, "000000000000", objects, lambda _counts: None)
+    running = Lambda(store, ground, Logs(store), traffic, pauses)
     running.restore()
     try:
         yield lambda name, **request: running.service.call(CALLER, name, request)

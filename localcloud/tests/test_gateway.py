@@ -133,7 +133,7 @@ def test_regions_do_not_see_each_other(cloud: TestCloud, client: Client) -> None
         ),
         ("s3", "get_bucket_inventory_configuration", {"Bucket": "workshop", "Id": "1"}),
         ("events", "list_rules", {}),
-        ("apigatewayv2", "get_apis", {}),
+        ("apigatewayv2", "get_vpc_links", {}),
         ("route53", "list_hosted_zones", {}),
     ],
 )

@@ -30,6 +30,7 @@ from localcloud.functions.server import Ground as FunctionGround
 from localcloud.functions.service import Lambda
 from localcloud.gateway import Gateway
 from localcloud.housekeeping import Housekeeping, versions
+from localcloud.http_api.service import HttpApis
 from localcloud.logs import Logs
 from localcloud.protocol import Caller, Document, Operation, Service
 from localcloud.s3.app import S3Application
@@ -98,6 +99,10 @@ class Cloud:
                 self.runtime, Packages(objects, address.url), state / "functions", job_environment
             ),
             logs,
+            self.traffic,
+        )
+        self.http_apis = HttpApis(
+            self.store, self.traffic, logs, address.data_url, state / "http-apis"
         )
         self._pipelines = pipelines = Pipelines(self.store, objects, tags)
         self.tunings = Tunings(self.store, self.jobs, tags)
@@ -134,6 +139,7 @@ class Cloud:
                 "application-autoscaling": autoscaling.service,
                 "cloudformation": self.cloudformation.service,
                 "lambda": self.functions.service,
+                "apigateway": self.http_apis.service,
             },
             s3=S3Application(objects, ACCOUNT),
             others=records.applications(),
@@ -146,6 +152,7 @@ class Cloud:
         """Serve endpoints on a listening socket, those of an earlier process at once."""
         self.hosting.restore()
         self.functions.restore()
+        self.http_apis.restore()
         self.traffic.open(listener)
         self.cloudformation.start()
 

@@ -116,7 +116,8 @@ class Gateway:
         self, service: str, caller: Caller, meant: Asked, request: Request, request_id: str
     ) -> Reply:
         ours = self.services.get(service)
-        if ours is None or (request.path != "/" and not ours.speaks(meant.protocol)):
+        another = ours is not None and meant.service not in (None, ours.name)
+        if ours is None or another or (request.path != "/" and not ours.speaks(meant.protocol)):
             # Several services share a signing name: not all of them are ours.
             raise NotEmulated(f"localcloud does not emulate {service}:{meant.operation}")
         protocol = PROTOCOLS[meant.protocol]

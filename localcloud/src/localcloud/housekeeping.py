@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from localcloud.functions.records import KIND as FUNCTION
+from localcloud.http_api.records import KIND as HTTP_API
 from localcloud.logs import KIND as LOG_STREAM
 from localcloud.protocol import Caller, Document
 from localcloud.s3.objects import ObjectStore
@@ -103,8 +104,8 @@ class Housekeeping:
         """Delete what is older than so many seconds and nobody needs; no object ever.
 
         That is: folders of jobs that failed, were stopped or are not known; logs of jobs,
-        endpoints and functions that are not known; files of S3 that are no object. With `dry_run`
-        it is only counted.
+        endpoints, functions and APIs that are not known; files of S3 that are no object. With
+        `dry_run` it is only counted.
         """
         now = self._store.clock.now()
         before = now - older_than
@@ -138,7 +139,9 @@ class Housekeeping:
                 yield path
 
     def _logs(self, before: float) -> Iterator[Path]:
-        folders = [self._state / what / "logs" for what in ("jobs", "endpoints", "functions")]
+        folders = [
+            self._state / what / "logs" for what in ("jobs", "endpoints", "functions", "http-apis")
+        ]
         files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         needed = {
             Path(stream["path"]).with_suffix("")
@@ -154,6 +157,8 @@ class Housekeeping:
         group, stream, path = document["group"], document["stream"], Path(document["path"])
         if path.is_relative_to(self._state / "functions"):
             return self._store.get(caller, FUNCTION, path.parent.name) is not None
+        if path.is_relative_to(self._state / "http-apis"):
+            return self._store.get(caller, HTTP_API, path.parent.name) is not None
         if group.startswith(LOG_GROUPS):
             return self._store.get(caller, ENDPOINT, group.removeprefix(LOG_GROUPS)) is not None
         name = stream.partition("/")[0]

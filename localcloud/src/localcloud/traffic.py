@@ -68,8 +68,20 @@ class FleetRoute:
     capture: Document | None = None
 
 
+@dataclass(frozen=True)
+class FunctionRoute:
+    """A function's server: its socket, and how many events it takes at a time; 0 is none.
+
+    `policy` has the statements of the function's resource policy.
+    """
+
+    socket: str
+    processes: int
+    policy: tuple[Document, ...]
+
+
 class Traffic:
-    """The data plane, as the endpoints know it. Safe for threads."""
+    """The data plane, as endpoints, functions and HTTP APIs know it. Safe for threads."""
 
     def __init__(
         self,
@@ -84,7 +96,8 @@ class Traffic:
         self._objects = objects
         self._count = count
         self._captures = state / "captures"
-        self._routes: dict[tuple[str, str], Document] = {}
+        self._standing: dict[tuple[str, ...], Document] = {}
+        """The orders that hold, which a new data plane is given again."""
         self._numbers = itertools.count(1)
         self._answers: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
@@ -116,19 +129,36 @@ class Traffic:
         out, until it is drained.
         """
         table = {"fleets": [asdict(fleet) for fleet in fleets]}
-        with self._lock:
-            self._routes[caller.region, endpoint] = table
-        self._order({"do": "route", "region": caller.region, "endpoint": endpoint, **table})
+        order = {"do": "route", "region": caller.region, "endpoint": endpoint, **table}
+        self._stand(("endpoint", caller.region, endpoint), order)
 
     def forget(self, caller: Caller, endpoint: str) -> None:
         """Have the endpoint not be found any more."""
-        with self._lock:
-            self._routes.pop((caller.region, endpoint), None)
-        self._order({"do": "forget", "region": caller.region, "endpoint": endpoint})
+        order = {"do": "forget", "region": caller.region, "endpoint": endpoint}
+        self._lift(("endpoint", caller.region, endpoint), order)
 
     def drain(self, fleet_id: str, timeout: float) -> bool:
         """Wait until no request is in a fleet that no route names; whether that came to be."""
         return self._order({"do": "drain", "fleet": fleet_id}, timeout)
+
+    def function(self, arn: str, route: FunctionRoute) -> None:
+        """Have a function's events go to this server; returns when they do.
+
+        What the one before has is answered by it; what waits for it goes to this one.
+        """
+        self._stand(("function", arn), {"do": "function", "function": arn, **asdict(route)})
+
+    def forget_function(self, arn: str) -> None:
+        """Have the function not be found any more."""
+        self._lift(("function", arn), {"do": "forget-function", "function": arn})
+
+    def http_api(self, api_id: str, table: Document) -> None:
+        """Answer an HTTP API's requests by this table: all its stages with their routes."""
+        self._stand(("http-api", api_id), {"do": "http-api", "api": api_id, **table})
+
+    def forget_http_api(self, api_id: str) -> None:
+        """Have the API not be found any more."""
+        self._lift(("http-api", api_id), {"do": "forget-http-api", "api": api_id})
 
     def close(self) -> None:
         """End the data plane: what it answers is answered, what it captured is stored."""
@@ -145,6 +175,16 @@ class Traffic:
         self._listener.close()
 
     # --- orders -------------------------------------------------------------------------------
+
+    def _stand(self, key: tuple[str, ...], order: Document) -> None:
+        with self._lock:
+            self._standing[key] = order
+        self._order(order)
+
+    def _lift(self, key: tuple[str, ...], order: Document) -> None:
+        with self._lock:
+            self._standing.pop(key, None)
+        self._order(order)
 
     def _order(self, order: Document, timeout: float = _ANSWER_SECONDS) -> bool:
         """Have an order done; whether it was in time. One that got lost is given again."""
@@ -247,10 +287,9 @@ class Traffic:
                 done.set()
         elif "ready" in message:
             with self._lock:
-                for (region, endpoint), table in self._routes.items():
-                    told = {"do": "route", "region": region, "endpoint": endpoint, "id": 0}
+                for order in self._standing.values():
                     with contextlib.suppress(OSError):
-                        self._send(told | table)
+                        self._send(order | {"id": 0})
             with contextlib.suppress(OSError):
                 self._send({"do": "serve"})
             self._up.set()

@@ -16,7 +16,7 @@ def parts(state: Path, cache: Path) -> Mapping[str, int]:
     endpoints = [path for path in (state / "endpoints").glob("*") if path.name != "logs"]
     functions = [path for path in (state / "functions").glob("*") if path.name != "logs"]
     logs = [
-        *(state / what / "logs" for what in ("jobs", "endpoints", "functions")),
+        *(state / what / "logs" for what in ("jobs", "endpoints", "functions", "http-apis")),
         state / "processes",
         state / "server.log",
     ]

@@ -19,7 +19,9 @@ import uvloop
 from localcloud.dataplane.app import Application
 from localcloud.dataplane.capture import FLUSH_SECONDS, Captures
 from localcloud.dataplane.counters import Counters
+from localcloud.dataplane.functions import Functions
 from localcloud.dataplane.http import Protocol
+from localcloud.dataplane.http_api.apis import HttpApis
 from localcloud.dataplane.invocation import Invocations
 from localcloud.dataplane.routes import Routes
 
@@ -39,10 +41,12 @@ class DataPlane:
         self._captures = Captures(folder, lambda name: self._tell({"captured": name}))
         self._counters = Counters()
         self._routes = Routes(account, self._captures)
+        self._functions = Functions()
+        self._apis = HttpApis(self._functions)
         self._tasks: set[asyncio.Task[None]] = set()
         self._told = asyncio.Event()
         config = uvicorn.Config(
-            Application(Invocations(self._routes, self._counters)),
+            Application(Invocations(self._routes, self._counters), self._apis),
             http=Protocol, ws="none", lifespan="off", interface="asgi3", proxy_headers=False,
             access_log=False, log_config=None, server_header=False, backlog=128,
             timeout_keep_alive=_IDLE_SECONDS, timeout_graceful_shutdown=_LAST_SECONDS,
@@ -57,6 +61,7 @@ class DataPlane:
         await self._told.wait()
         await self._server.serve(sockets=[listener])
         self._captures.flush(ending=True)
+        self._apis.flush()
         self._tell_counts()
         self._tell({"ended": True})
         with contextlib.suppress(ConnectionError):
@@ -75,6 +80,12 @@ class DataPlane:
                     self._tell({"done": order["id"]})
                 case "drain":
                     self._do(self._drain(order))
+                case "function" | "forget-function":
+                    self._functions.put(order)
+                    self._tell({"done": order["id"]})
+                case "http-api" | "forget-http-api":
+                    self._apis.put(order)
+                    self._tell({"done": order["id"]})
                 case "serve":
                     self._told.set()
                 case "end":
@@ -92,6 +103,7 @@ class DataPlane:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             self._captures.flush()
+            self._apis.flush()
             if loop.time() >= due:
                 due = loop.time() + _COUNT_SECONDS
                 self._tell_counts()

@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
 
-from localcloud.dataplane.invocation import Headers, Invocations, RefusedError, Reply, check_size
+from localcloud.dataplane.http_api.apis import HttpApis, is_http_api
+from localcloud.dataplane.invocation import Headers, Invocations, RefusedError, check_size
+from localcloud.dataplane.reply import Reply
 from localcloud.errors import ServiceError
 from localcloud.loopback import refuse_foreigners
 
@@ -28,8 +30,9 @@ NOT_EMULATED = {
 class Application:
     """Answers one request after the other; nothing that goes wrong in one ends another."""
 
-    def __init__(self, invocations: Invocations) -> None:
+    def __init__(self, invocations: Invocations, apis: HttpApis) -> None:
         self._invocations = invocations
+        self._apis = apis
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,7 +49,8 @@ class Application:
             reply = RefusedError("InternalFailure", 500, reason).reply()
         headers = reply.headers
         headers.append((b"content-length", b"%d" % len(reply.body)))
-        headers.append((b"x-amzn-requestid", os.urandom(16).hex().encode()))
+        if not is_http_api(scope):
+            headers.append((b"x-amzn-requestid", os.urandom(16).hex().encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
@@ -59,6 +63,8 @@ class Application:
             headers.get(b"host", b"").decode("latin-1"),
             None if origin is None else origin.decode("latin-1"),
         )
+        if is_http_api(scope):
+            return await self._apis.answer(scope, receive, began)
         name, operation = _asked(scope)
         if operation in NOT_EMULATED:
             what = f"sagemaker-runtime:{NOT_EMULATED[operation]}"

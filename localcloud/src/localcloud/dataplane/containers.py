@@ -24,6 +24,7 @@ class Answer(NamedTuple):
     content_type: bytes | None
     attributes: bytes | None
     body: bytes
+    function_error: bytes | None = None
 
 
 class TooLateError(Exception):
@@ -50,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._greeting = False
         self._content_type: bytes | None = None
         self._attributes: bytes | None = None
+        self._function_error: bytes | None = None
         self._parts: list[bytes] = []
         self.ended = self._loop.create_future()
 
@@ -120,6 +122,8 @@ class Connection(asyncio.Protocol):
             self._content_type = value
         elif lower == b"x-amzn-sagemaker-custom-attributes":
             self._attributes = value
+        elif lower == b"x-function-error":
+            self._function_error = value
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body."""
@@ -132,9 +136,10 @@ class Connection(asyncio.Protocol):
             self._content_type,
             self._attributes,
             b"".join(self._parts),
+            self._function_error,
         )
         self._parts = []
-        self._content_type = self._attributes = None
+        self._content_type = self._attributes = self._function_error = None
         answer, self._answer = self._answer, None
         greeting, self._greeting = self._greeting, False
         if not self._parser.should_keep_alive():
@@ -171,6 +176,17 @@ class Container:
                 waiting.set_result(connection)
                 return
         self._idle.append(connection)
+
+    def hand_over(self, other: Container) -> None:
+        """Have those that wait here be served by the processes of another one."""
+        while self._waiting:
+            other.take(self._waiting.popleft())
+
+    def take(self, waiting: asyncio.Future[Connection]) -> None:
+        """Serve somebody who waits."""
+        self._waiting.append(waiting)
+        if self._idle:
+            self.release(self._idle.popleft())
 
     def close(self) -> None:
         """Let go of all processes."""

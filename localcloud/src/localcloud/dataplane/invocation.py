@@ -9,12 +9,12 @@ import asyncio
 import json
 import re
 import time
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from localcloud.dataplane.capture import Record
 from localcloud.dataplane.containers import Answer, Container, LostError, TooLateError
 from localcloud.dataplane.counters import Counters
+from localcloud.dataplane.reply import Reply
 from localcloud.dataplane.routes import Endpoint, Routes, Variant
 
 MOST_BYTES = 6 * 1024 * 1024
@@ -42,15 +42,6 @@ _NOT_EMULATED = {
 }
 
 Headers = dict[bytes, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the caller gets: names of headers in small letters."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
 
 
 class RefusedError(Exception):

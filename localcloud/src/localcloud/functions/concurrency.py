@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from localcloud.functions.errors import InvalidParameterValueException
 from localcloud.functions.names import named
 from localcloud.functions.records import Records, processes_of
@@ -12,11 +14,17 @@ _ACCOUNT, _UNRESERVED = 1000, 100
 
 
 class Concurrency:
-    """PutFunctionConcurrency, GetFunctionConcurrency, DeleteFunctionConcurrency."""
+    """PutFunctionConcurrency, GetFunctionConcurrency, DeleteFunctionConcurrency.
 
-    def __init__(self, records: Records, servers: Servers) -> None:
+    `told` is called after each change.
+    """
+
+    def __init__(
+        self, records: Records, servers: Servers, told: Callable[[Caller, str], None]
+    ) -> None:
         self._records = records
         self._servers = servers
+        self._told = told
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""
@@ -53,5 +61,6 @@ class Concurrency:
             before = processes_of(document)
             document["reserved"] = reserved
             self._records.put(caller, document)
+        self._told(caller, name)
         if processes_of(document) != before:
             self._servers.deploy(caller, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Callable
 
 from localcloud.errors import NotEmulated
 from localcloud.functions.errors import (
@@ -24,10 +25,11 @@ _PRINCIPAL_ARN = re.compile(r"arn:aws[a-z-]*:(iam|sts)::\d{12}:\S+")
 
 
 class Policies:
-    """AddPermission, RemovePermission, GetPolicy."""
+    """AddPermission, RemovePermission, GetPolicy; `told` is called after each change."""
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, told: Callable[[Caller, str], None]) -> None:
         self._records = records
+        self._told = told
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""
@@ -59,6 +61,7 @@ class Policies:
                     f"The final policy size ({size}) is bigger than the limit ({_LONGEST})."
                 )
             self._put(caller, document)
+        self._told(caller, name)
         return {"Statement": json.dumps(statement, separators=(",", ":"))}
 
     def remove(self, caller: Caller, request: Document) -> Document:
@@ -72,6 +75,7 @@ class Policies:
                 raise ResourceNotFoundException(f"Statement {sid} is not found in resource policy.")
             document["policy"] = rest
             self._put(caller, document)
+        self._told(caller, name)
         return {}
 
     def get(self, caller: Caller, request: Document) -> Document:

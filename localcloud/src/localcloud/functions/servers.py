@@ -20,13 +20,13 @@ Key = tuple[str, str]
 
 
 class Servers:
-    """Safe for threads. `told` is called whenever a function's events go to another server."""
+    """Safe for threads. `told` is called when a function's events go to another server."""
 
     def __init__(
         self,
         records: Records,
         ground: Ground,
-        told: Callable[[Caller, FunctionServer], None],
+        told: Callable[[Caller, str], None],
     ) -> None:
         self._records = records
         self._ground = ground
@@ -57,6 +57,7 @@ class Servers:
         """End a function that is deleted; what it has is finished."""
         with self._lock:
             gone = self._current.pop((caller.region, name), None)
+        self._told(caller, name)
         if gone is not None:
             threading.Thread(target=gone.stop, daemon=True).start()
 
@@ -77,7 +78,7 @@ class Servers:
                 return server
             before = self._current.get((caller.region, name))
             self._current[caller.region, name] = server
-        self._told(caller, server)
+        self._told(caller, name)
         return before
 
     def _bring_up(self, caller: Caller, name: str) -> None:

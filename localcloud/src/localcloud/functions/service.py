@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from localcloud.functions.announcements import Announcements
 from localcloud.functions.concurrency import Concurrency
 from localcloud.functions.functions import Functions
 from localcloud.functions.invocations import Invocations
@@ -17,23 +18,31 @@ from localcloud.functions.tags import FunctionTags
 from localcloud.logs import Logs
 from localcloud.protocol import Operation, Service
 from localcloud.store import Store
+from localcloud.traffic import Traffic
 
 
 class Lambda:
     """The service; `pauses` are those before an event is tried again."""
 
     def __init__(
-        self, store: Store, ground: Ground, logs: Logs, pauses: Sequence[float] = PAUSES
+        self,
+        store: Store,
+        ground: Ground,
+        logs: Logs,
+        traffic: Traffic,
+        pauses: Sequence[float] = PAUSES,
     ) -> None:
         records = Records(store)
         self._streams = Streams(records, ground, logs)
-        self._servers = Servers(records, ground, lambda _caller, _server: None)
+        announcements = Announcements(records, traffic)
+        self._servers = Servers(records, ground, announcements.tell)
+        announcements.servers = self._servers
         self._queue = Queue(store, self._servers, self._streams, pauses)
         parts = (
             Functions(records, ground.packages, self._servers),
-            Policies(records),
+            Policies(records, announcements.tell),
             FunctionTags(records),
-            Concurrency(records, self._servers),
+            Concurrency(records, self._servers, announcements.tell),
             Invocations(records, self._servers, self._queue, self._streams),
         )
         operations: dict[str, Operation] = {}

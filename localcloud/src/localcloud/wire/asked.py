@@ -19,10 +19,15 @@ _CBOR_PATH = re.compile(r"/service/[^/]+/operation/(?P<operation>[^/]+)")
 
 @dataclass(frozen=True)
 class Asked:
-    """AWS's name of the operation, and botocore's of the protocol that it came by."""
+    """AWS's name of the operation, and botocore's of the protocol that it came by.
+
+    `service` is botocore's name of the service, where the path tells it: several share a signing
+    name.
+    """
 
     operation: str
     protocol: str
+    service: str | None = None
 
 
 def asked(service: str, request: Request) -> Asked:
@@ -42,7 +47,7 @@ def asked(service: str, request: Request) -> Asked:
     for path in _paths(service):
         asks = path.method == request.method and path.words <= words
         if asks and path.pattern.fullmatch(request.path):
-            return Asked(path.operation, path.protocol)
+            return Asked(path.operation, path.protocol, path.service)
     return Asked(f"{request.method} {request.path}", "json")
 
 
@@ -55,13 +60,14 @@ class _Path:
     words: frozenset[str]
     operation: str
     protocol: str
+    service: str
 
 
 @cache
 def _paths(service: str) -> list[_Path]:
     """Of the REST operations with this signing name, the most particular first."""
     found = []
-    for model in _models(service):
+    for botocore_name, model in _models(service):
         protocol = model["metadata"]["protocol"]
         for name, operation in model["operations"].items():
             uri, _, query = operation["http"]["requestUri"].partition("?")
@@ -70,11 +76,13 @@ def _paths(service: str) -> list[_Path]:
                 # Literal paths go before those with a variable in the same place.
                 order = (uri.count("{"), -len(words), uri, name)
                 method = operation["http"]["method"]
-                found.append((order, _Path(method, path_pattern(uri), words, name, protocol)))
+                found.append(
+                    (order, _Path(method, path_pattern(uri), words, name, protocol, botocore_name))
+                )
     return [path for _, path in sorted(found, key=lambda pair: pair[0])]
 
 
-def _models(service: str) -> Iterator[dict[str, Any]]:
+def _models(service: str) -> Iterator[tuple[str, dict[str, Any]]]:
     loader = Loader()
     for name in loader.list_available_services("service-2"):
         if name.startswith(service):
@@ -82,4 +90,4 @@ def _models(service: str) -> Iterator[dict[str, Any]]:
             metadata = model["metadata"]
             signing = metadata.get("signingName", metadata["endpointPrefix"])
             if signing == service and metadata["protocol"].startswith("rest"):
-                yield model
+                yield name, model

@@ -1,0 +1,1 @@
+"""API Gateway's HTTP APIs: their records. The data plane answers their requests."""
