@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+TEMPLATES := build/templates
 LOCKS := requirements/project.txt requirements/uv.txt
 CLOUD := $(BIN)/localcloud exec --
 
 export PYTHONWARNINGS ?= ignore::DeprecationWarning
 
-.PHONY: setup demo test test-slow lint format bench up down lock clean help
+.PHONY: setup demo test test-slow lint lint-templates format bench up down lock clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +42,17 @@ lint: setup  ## what the hooks check
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+lint-templates: setup $(TEMPLATES)/.ready  ## what linters of templates and policies say of the stacks
+	@$(BIN)/cfn-lint deploy_endpoint/stacks/*.yaml
+	@$(TEMPLATES)/bin/checkov --directory deploy_endpoint/stacks --compact --quiet --skip-download
+	@rm -rf build/policies && PYTHONPATH=. $(BIN)/python tests/stages/stage_template.py build/policies
+	@$(TEMPLATES)/bin/python -W ignore $(TEMPLATES)/bin/parliament --directory build/policies
+
+$(TEMPLATES)/.ready: requirements/templates.txt
+	@build/uv/bin/uv venv --quiet --clear --python $(BIN)/python $(TEMPLATES)
+	@build/uv/bin/uv pip sync --quiet --require-hashes --python $(TEMPLATES)/bin/python requirements/templates.txt
+	@touch $@
 
 format: setup  ## mend what can be mended
 	@$(BIN)/ruff check --fix .

@@ -8,3 +8,4 @@ options="--quiet --universal --python-version 3.11 --generate-hashes --no-emit-i
 echo "aws-lambda-powertools" |
     "$uv" pip compile $options -c requirements/project.txt -o requirements/lambda.txt -
 echo "uv==$("$uv" --version | cut -d' ' -f2)" | "$uv" pip compile $options -o requirements/uv.txt -
+"$uv" pip compile $options -o requirements/templates.txt requirements/templates.in
