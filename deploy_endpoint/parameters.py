@@ -19,21 +19,20 @@ _NO_CANARY: Final = 50
 
 
 def values(
-    stage: Stage, package: Package, *, bucket: str, code_key: str, images: Iterable[str]
+    stage: Stage, package: Package, *, bucket: str, code_key: str, repositories: Iterable[str]
 ) -> dict[str, str]:
     """Return the value of every parameter.
 
-    ``images`` are those that the endpoint's role may fetch: the package's, and until the roll-out
-    is done those of what it replaces, as that may have to scale or to come back.
+    From the ``repositories`` the endpoint's role may fetch images: the package's own, and those of
+    the version that it replaces, which may have to scale or to come back until the end.
     """
-    partition = package.arn.split(":")[1]
     found: dict[str, str | int] = {
         "Project": stage.project,
         "Stage": stage.stage,
         "BucketName": bucket,
         "ModelPackageArn": package.arn,
         "DeploymentUri": package.deployment_uri,
-        "ImageRepositoryArns": ",".join(sorted({_repository(partition, each) for each in images})),
+        "ImageRepositoryArns": ",".join(sorted(set(repositories))),
         "CodeKey": code_key,
         "InstanceType": stage.instances.type,
         "InitialInstances": stage.instances.initial,
@@ -60,6 +59,12 @@ def values(
         "KmsKeyArn": stage.encryption.kms_key_arn or "",
     }
     return {name: str(value) for name, value in found.items()}
+
+
+def repositories(package: Package) -> set[str]:
+    """Return the ARNs of the repositories of a package's images. Raises UsageError."""
+    partition = package.arn.split(":")[1]
+    return {_repository(partition, image) for image in package.images}
 
 
 def _repository(partition: str, image: str) -> str:

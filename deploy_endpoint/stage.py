@@ -249,11 +249,12 @@ class Stage:
             raise StrictError(f"tags must be at most {50 - len(_OWN_TAGS)}, not {len(self.tags)}")
 
 
-def read(name: str, folder: Path = FOLDER) -> Stage:
+def read(name: str, folder: Path | None = None) -> Stage:
     """Read the stage's file. Raises UsageError that names file, key, rule and value.
 
     A stage is what its file is called: a copied file that still says another stage is refused.
     """
+    folder = FOLDER if folder is None else folder
     known = sorted(path.stem for path in folder.glob("*.json"))
     if name not in known:
         raise UsageError(f"--stage must be one of {', '.join(known)}, not {name!r}.")

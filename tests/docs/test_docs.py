@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 
 import build_pipeline
+from deploy_endpoint import __main__ as deploy_endpoint
+from deploy_endpoint import parameters, stack, stage  # stack has an error class of its own
 from deploy_endpoint.api.errors import ApiError
+from deploy_endpoint.errors import DeployError
 from localcloud import calls, cli
 from localcloud.cloudformation.resources.table import KINDS
 from localcloud.cloudformation.templates.functions import _FUNCTIONS
@@ -35,10 +38,17 @@ PAGES = sorted(
 )
 GOLDEN = ROOT / "tests" / "pipelines" / "golden" / "definition.json"
 SCHEMA = ROOT / "deploy_endpoint" / "deployment.schema.json"
-WHERE_VARIABLES_ARE_READ = ("build_pipeline.py", "pipelines", "localcloud/src")
+WHERE_VARIABLES_ARE_READ = ("build_pipeline.py", "pipelines", "deploy_endpoint", "localcloud/src")
+DEPLOY = "deploy_endpoint/README.md"
 VARIABLE = re.compile(r"(AWS|PIPELINE|LOCALCLOUD|AI4I|MODEL_PACKAGE)_[A-Z0-9_]+|NO_COLOR|NO_PROXY")
 NO_VARIABLES = {"AWS_IAM", "AWS_PROXY"}
 """API Gateway's own words, which look like variables."""
+OURS = (
+    (["python", "build_pipeline.py"], build_pipeline._parser),
+    (["python", "-m", "deploy_endpoint"], deploy_endpoint.parser),
+    (["localcloud"], cli._parser),
+)
+IN_TEXT = [["make"], *(start for start, _ in OURS if start != ["localcloud"])]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -119,7 +129,7 @@ def variables() -> set[str]:
     return found
 
 
-def exit_codes(kind: type[BuildError] = BuildError) -> set[int]:
+def exit_codes(kind: type[BuildError | DeployError] = BuildError) -> set[int]:
     return {kind.exit_code}.union(*(exit_codes(each) for each in kind.__subclasses__()))
 
 
@@ -172,9 +182,44 @@ def test_every_exit_code_is_documented_and_no_other(name: str) -> None:
     assert told == exit_codes() | {0, 130}
 
 
+def test_every_exit_code_of_the_deploy_project_is_documented_and_no_other() -> None:
+    assert issubclass(stack.Interrupted, DeployError)
+    told = {int(code) for code in first_names(section(DEPLOY, "Exit codes"))}
+    assert told == exit_codes(DeployError) | {0}
+
+
+def test_every_command_and_option_of_the_deploy_project_is_documented() -> None:
+    text = section(DEPLOY, "Commands")
+    told = first_names(text)
+    for name, parser in commands(deploy_endpoint.parser()).items():
+        uses = [each for each in told if each.split()[0] == name]
+        assert uses, f"{DEPLOY} does not say what {name} does"
+        for option in options(parser) - {"--stage"}:
+            shown = any(option in each for each in uses) or f"`{name} {option}" in text
+            assert shown, f"{DEPLOY} does not say what {name} {option} does"
+
+
+def test_every_key_of_a_stage_file_is_documented_and_no_other() -> None:
+    found = json.loads((stage.FOLDER / "staging.json").read_text(encoding="utf-8"))
+    keys = {
+        f"{section}.{key}"
+        for section, value in found.items()
+        if isinstance(value, dict)
+        for key in value
+    } | {name for name, value in found.items() if not isinstance(value, dict) or not value}
+    assert first_names(section(DEPLOY, "Stage files")) == keys
+
+
+def test_every_output_of_a_stage_is_documented_and_no_other() -> None:
+    outputs = parameters.TEMPLATE.read_text(encoding="utf-8").partition("\nOutputs:\n")[2]
+    declared = set(re.findall(r"^  (\w+):$", outputs, re.MULTILINE))
+    assert first_names(section(DEPLOY, "The stack")) == declared
+
+
 def test_every_variable_that_the_code_names_is_documented() -> None:
     told = names(section("README.md", "Environment variables"))
     told |= names(section("docs/localcloud.md", "Environment"))
+    told |= first_names(section(DEPLOY, "The functions"))
     assert variables() - told - NO_VARIABLES == set()
 
 
@@ -330,8 +375,8 @@ def test_commands_in_the_text_are_ones_that_exist(capsys: pytest.CaptureFixture[
     for path in PAGES:
         for text in names(FENCE.sub("", path.read_text(encoding="utf-8"))):
             words = text.split()
-            told = words[0] == "make" or words[:2] == ["python", "build_pipeline.py"]
-            if told and words[1:]:
+            program = next((each for each in IN_TEXT if words[: len(each)] == each), None)
+            if program is not None and words[len(program) :]:
                 problem = _problem(shlex.split(text))
                 said = capsys.readouterr().err
                 assert not problem, f"{path.relative_to(ROOT)}: {text}: {problem} {said}"
@@ -352,11 +397,12 @@ def _problem(words: list[str]) -> str:
     """What is wrong with a command line of ours; nothing for other people's programs."""
     program, *rest = words
     program = program.removeprefix(".venv/bin/")
+    for start, parser in OURS:
+        if [program, *rest][: len(start)] == start:
+            return _refused(parser(), words[len(start) :])
     if program == "make":
         wanted = {word for word in rest if not _is_assignment(word)}
         return "" if wanted <= targets() else "there is no such target"
-    if program == "localcloud":
-        return _refused(cli._parser(), rest)
     if program not in {"python", "python3"}:
         known = {"source", "export", "eval", "aws", "pre-commit"}
         return "" if program in known else "this program is not part of the set-up"
@@ -367,8 +413,6 @@ def _problem(words: list[str]) -> str:
         missing = [word for word in paths if not (ROOT / word).exists()]
         there = rest[1] == "pytest" or (ROOT / f"{module}.py").is_file()
         return "" if there and not missing else "there is no such module or folder"
-    if rest[0] == "build_pipeline.py":
-        return _refused(build_pipeline._parser(), rest[1:])
     return "" if (ROOT / rest[0]).is_file() else "there is no such script"
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -48,10 +48,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class CommandLine:
-    """`python build_pipeline.py WORDS` in an environment; a change to None takes a variable out."""
+    """`python build_pipeline.py WORDS` in an environment; a change to None takes a variable out.
+
+    With another `main` it is another program of the project.
+    """
 
     environment: Mapping[str, str]
     session: boto3.session.Session = field(default_factory=boto3.session.Session)
+    main: Callable[[Sequence[str]], int] = build_pipeline.main
 
     def __call__(self, *words: str, **changes: str | None) -> Answer:
         """Run it in this process, which saves a second; what it raises is told as Python would."""
@@ -65,7 +69,7 @@ class CommandLine:
             contextlib.redirect_stderr(err),
         ):
             try:
-                code = build_pipeline.main(words)
+                code = self.main(words)
             except SystemExit as leaving:
                 code = leaving.code if isinstance(leaving.code, int) else 1
             except Exception:  # noqa: BLE001 - the tests look for the stack trace

@@ -58,7 +58,13 @@ def document() -> dict[str, Any]:
 
 def values(of: Stage) -> dict[str, str]:
     """The parameters of a stage that serves PACKAGE."""
-    return parameters.values(of, PACKAGE, bucket=BUCKET, code_key="code.zip", images=PACKAGE.images)
+    return parameters.values(
+        of,
+        PACKAGE,
+        bucket=BUCKET,
+        code_key="code.zip",
+        repositories=parameters.repositories(PACKAGE),
+    )
 
 
 def resources(of: str | Stage, **changes: str) -> dict[str, Any]:

@@ -275,8 +275,9 @@ def test_all_but_the_page_and_its_files_needs_the_token() -> None:
         "POST /predict": "CUSTOM",
         "GET /schema": "CUSTOM",
         "GET /health": "CUSTOM",
+        "$default": "CUSTOM",
         "GET /": "NONE",
-        "GET /assets/{file}": "NONE",
+        "GET /assets/{name}": "NONE",
     }
 
 

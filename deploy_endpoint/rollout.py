@@ -1,0 +1,230 @@
+"""A version onto a stage: prepared, planned, carried out, and seen to be there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deploy_endpoint import function_zip, leftovers, live, package, parameters, stack
+from deploy_endpoint.clients import Workspace
+from deploy_endpoint.errors import (
+    DeployError,
+    NotDeployedError,
+    UsageError,
+    error_code,
+    is_missing,
+)
+from deploy_endpoint.leftovers import Retained
+from deploy_endpoint.live import Live
+from deploy_endpoint.package import Package
+from deploy_endpoint.stack import ChangeSet, Stack
+from deploy_endpoint.stage import Stage
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that a roll-out needs; nothing of AWS has been changed for it."""
+
+    stage: Stage
+    package: Package
+    contract: Mapping[str, Any]
+    code: bytes
+    before: Stack | None
+    live: Live | None
+    template: str
+
+    @property
+    def code_key(self) -> str:
+        """Where the functions' zip lies in the bucket: below its content's hash."""
+        return f"{self.stage.project}/stages/code/{function_zip.name(self.code)}"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A roll-out that is seen to be there; `changed` is False if it was there already."""
+
+    stack: Stack
+    live: Live
+    changed: bool
+    tidied: Retained
+
+
+def prepare(workspace: Workspace, stage: Stage, found: Package) -> Prepared:
+    """Check all that can be checked before anything is changed. Raises UsageError."""
+    found.check(stage, workspace.bucket)
+    contract = package.contract(workspace, found)
+    try:
+        code = function_zip.build()
+    except function_zip.MissingDependencyError as error:
+        raise UsageError(f"{error}.") from error
+    template = parameters.TEMPLATE.read_text(encoding="utf-8")
+    before = stack.idle(workspace, stage.name)
+    serving = live.read(workspace, stage.name) if before and before.exists else None
+    return Prepared(stage, found, contract, code, before, serving, template)
+
+
+def propose(workspace: Workspace, prepared: Prepared) -> ChangeSet | None:
+    """Make the change set of a roll-out; None if nothing would change."""
+    values = parameters.values(
+        prepared.stage,
+        prepared.package,
+        bucket=workspace.bucket,
+        code_key=prepared.code_key,
+        repositories=_repositories(workspace, prepared),
+    )
+    return stack.propose(
+        workspace,
+        prepared.stage.name,
+        prepared.template,
+        dict(values),
+        prepared.stage.all_tags,
+    )
+
+
+def carry_out(workspace: Workspace, prepared: Prepared) -> Done:
+    """Roll the version out, tell what happens, and see that the endpoint really serves it.
+
+    Raises NotDeployedError with the first cause if it does not, and says what serves instead.
+    """
+    stage, name, before = prepared.stage, prepared.stage.name, prepared.before
+    if before is not None and before.unfinished:
+        workspace.terminal.write(f"Stack      {name} was never finished: deleting the rest of it")
+        stack.delete(workspace, before)
+    _upload(workspace, prepared)
+    own_template = stack.template(workspace, name) if before and before.exists else None
+    released = _release(workspace, prepared)
+    try:
+        end, serving, changed = _update(workspace, prepared, own_template)
+    except (NotDeployedError, UsageError) as error:
+        told = [str(error), *([_take_back(workspace, prepared)] if released else [])]
+        if isinstance(error, NotDeployedError):
+            told.append(_instead(workspace, name))
+        raise type(error)("\n".join(told)) from error
+    tidied = leftovers.tidy(workspace, stage, serving.config_name, end.created)
+    return Done(end, serving, changed, tidied)
+
+
+def _update(
+    workspace: Workspace, prepared: Prepared, own_template: str | None
+) -> tuple[Stack, Live, bool]:
+    name = prepared.stage.name
+    change_set = propose(workspace, prepared)
+    end = _execute(workspace, name, change_set)
+    config = end.outputs["EndpointConfigName"]
+    try:
+        serving = live.verify(workspace, name, config, prepared.package.arn)
+    except NotDeployedError as error:
+        raise _mended(workspace, prepared, own_template, change_set, config, error) from error
+    return end, serving, change_set is not None
+
+
+def _execute(workspace: Workspace, name: str, change_set: ChangeSet | None) -> Stack:
+    if change_set is not None:
+        return stack.execute(workspace, change_set, lambda: live.progress(workspace, name))
+    found = stack.read(workspace, name)
+    if found is None:
+        raise NotDeployedError(f"There is no stack {name}: somebody deleted it.")
+    return found
+
+
+def _mended(
+    workspace: Workspace,
+    prepared: Prepared,
+    own_template: str | None,
+    change_set: ChangeSet | None,
+    config: str,
+    error: NotDeployedError,
+) -> NotDeployedError:
+    """Return what to raise when the stack says one thing and the endpoint does another.
+
+    After a roll-out that SageMaker took back the stack is put back too, or the API would go on to
+    describe a model that does not serve.
+    """
+    name, before = prepared.stage.name, prepared.before
+    if change_set is None:
+        return NotDeployedError(
+            f"{error}\nThe stack has nothing to change: somebody changed the endpoint by hand. Put "
+            f"it back: aws sagemaker update-endpoint --endpoint-name {name} "
+            f"--endpoint-config-name {config}"
+        )
+    if before is None or own_template is None:
+        return error
+    workspace.terminal.write("The roll-out was taken back by SageMaker: putting the stack back")
+    try:
+        back = stack.propose(
+            workspace, name, own_template, dict(before.parameters), prepared.stage.all_tags
+        )
+        _execute(workspace, name, back)
+    except DeployError as second:
+        return NotDeployedError(f"{error}\nThe stack could not be put back: {second}")
+    return error
+
+
+def _repositories(workspace: Workspace, prepared: Prepared) -> set[str]:
+    """The repositories of the version's images, and of those of the one that serves now."""
+    found = parameters.repositories(prepared.package)
+    serving = prepared.live.package_arn if prepared.live else None
+    if serving is None or serving == prepared.package.arn or prepared.before is None:
+        return found
+    try:
+        return found | parameters.repositories(package.describe(workspace, serving))
+    except UsageError:  # it is not in the registry any more
+        return found | set(prepared.before.parameters["ImageRepositoryArns"].split(","))
+
+
+def _upload(workspace: Workspace, prepared: Prepared) -> None:
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    place = {"Bucket": workspace.bucket, "Key": prepared.code_key}
+    try:
+        workspace.s3.head_object(**place)
+    except ClientError as error:
+        if error_code(error) == "NoSuchBucket":
+            raise UsageError(f"There is no bucket {workspace.bucket}.") from error
+        if not is_missing(error):
+            raise
+        workspace.s3.put_object(**place, Body=prepared.code, ContentType="application/zip")
+        workspace.terminal.write(f"Code       s3://{workspace.bucket}/{prepared.code_key} uploaded")
+
+
+def _release(workspace: Workspace, prepared: Prepared) -> bool:
+    """Take the endpoint out of autoscaling's hands if its instance type is to change.
+
+    SageMaker refuses to change it while it is in them. The roll-out puts it back. Tells whether it
+    was taken out.
+    """
+    before = prepared.before
+    if before is None or not before.exists:
+        return False
+    given, kind = before.parameters, prepared.stage.instances.type
+    if given["InstanceType"] == kind or given["Autoscaling"] == "off":
+        return False
+    workspace.terminal.write(
+        f"Autoscaling  off while the instance type changes from {given['InstanceType']} to {kind}"
+    )
+    _autoscale(workspace, prepared, "off")
+    return True
+
+
+def _take_back(workspace: Workspace, prepared: Prepared) -> str:
+    """Give the endpoint back to autoscaling after a roll-out that failed; tells how it went."""
+    try:
+        _autoscale(workspace, prepared, "on")
+    except DeployError as error:
+        return f"Autoscaling is off and could not be put on again: {error}"
+    return "Autoscaling is on again."
+
+
+def _autoscale(workspace: Workspace, prepared: Prepared, word: str) -> None:
+    name, tags = prepared.stage.name, prepared.stage.all_tags
+    found = stack.read(workspace, name)
+    values: dict[str, str | None] = dict.fromkeys(found.parameters if found else ())
+    change_set = stack.propose(workspace, name, None, {**values, "Autoscaling": word}, tags)
+    if change_set is not None:
+        stack.execute(workspace, change_set)
+
+
+def _instead(workspace: Workspace, name: str) -> str:
+    serving = live.read(workspace, name)
+    if serving is None:
+        return f"There is no endpoint {name} now."
+    return f"Endpoint {name} is {serving.status} with version {serving.version}."

@@ -1,0 +1,360 @@
+"""A stage's life by its command line: made, updated, taken back, broken, looked at, deleted."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from runs import Project
+from stage_line import Stages
+
+from deploy_endpoint import stack
+from localcloud.testing import localcloud
+
+STAGE = "trial"
+OTHER = ("--parameter", "Seed=1")
+
+
+@pytest.fixture(scope="module")
+def stages(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    """Two approved versions, and one that nobody has decided on; no stage yet.
+
+    In a cloud of their own: broken versions are registered here, too.
+    """
+    with localcloud(tmp_path_factory.mktemp("cloud") / "state") as cloud:
+        project = Project(cloud, data_folder, tmp_path_factory.mktemp("outcomes"))
+        assert project.command("bootstrap").code == 0
+        made = Stages(project, tmp_path_factory.mktemp("stages"))
+        runs = [project.run(), project.run(*OTHER), project.run(*OTHER)]
+        for each in runs[:2]:
+            made.approve(each.version)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def versions(stages: Stages) -> tuple[int, int]:
+    """The two approved versions."""
+    numbers = sorted(
+        int(arn.rpartition("/")[2])
+        for arn, each in stages.account.registry().items()
+        if each["ModelApprovalStatus"] == "Approved"
+    )
+    return numbers[0], numbers[1]
+
+
+@pytest.fixture
+def name(stages: Stages, versions: tuple[int, int]) -> Iterator[str]:
+    """The name of a stage that serves the first version; gone afterwards."""
+    name = stages.write(STAGE)
+    answer = stages("deploy", "--stage", STAGE, "--package", str(versions[0]))
+    assert answer.code == 0, answer.text
+    yield name
+    answer = stages("destroy", "--stage", STAGE, "--captured-data")
+    assert answer.code == 0, answer.text
+    assert stages.left(name) == {}
+
+
+def config_of(stages: Stages, name: str) -> str:
+    found = stages.account.client("sagemaker").describe_endpoint(EndpointName=name)
+    return str(found["EndpointConfigName"])
+
+
+def test_a_plan_says_what_would_be_made_and_makes_nothing(
+    stages: Stages, versions: tuple[int, int]
+) -> None:
+    stages.write(STAGE)
+    answer = stages("plan", "--stage", STAGE)
+    assert answer.code == 0, answer.text
+    assert f"Version    {versions[1]}:" in answer.out  # the newest that is approved
+    assert "add  Endpoint  " in answer.out
+    assert "1 to 2 x ml.m5.large x 730 h x $0.115 = $84 to $168 a month" in answer.out
+    assert stages.left(f"predictive-maintenance-{STAGE}") == {}
+
+
+def test_deploy_makes_a_stage_that_serves_and_tells_where(
+    stages: Stages, versions: tuple[int, int], name: str, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.json"
+    output.write_text('{"mine": 1}')
+    answer = stages(
+        "deploy", "--stage", STAGE, "--package", str(versions[0]), "--output", str(output)
+    )
+    assert answer.code == 0, answer.text
+    assert "Nothing had to change." in answer.out
+    told = json.loads(output.read_text())
+    assert (told["mine"], told["model_version"], told["changed"]) == (1, versions[0], False)
+    assert told["api_url"] in answer.out
+    assert told["token_secret_arn"] in answer.out
+    assert stages.live(name) == ("InService", versions[0])
+    status = stages("status", "--stage", STAGE)
+    assert status.code == 0, status.text
+    assert f"{versions[0]} (Approved)" in status.out
+
+
+def test_everything_in_a_stage_has_its_tags(stages: Stages, name: str) -> None:
+    found = stages.account.client("sagemaker").describe_endpoint(EndpointName=name)
+    tags = stages.account.client("sagemaker").list_tags(ResourceArn=found["EndpointArn"])["Tags"]
+    assert {each["Key"]: each["Value"] for each in tags}.items() >= {
+        "Application": "predictive-maintenance",
+        "Stage": STAGE,
+        "ManagedBy": "deploy_endpoint",
+    }.items()
+
+
+def test_the_smoke_test_passes_and_is_told_to_ci(stages: Stages, name: str, tmp_path: Path) -> None:
+    report = tmp_path / "smoke.xml"
+    answer = stages("smoke-test", "--stage", STAGE, "--junit", str(report))
+    assert answer.code == 0, answer.text
+    suite = ET.parse(report).getroot()  # noqa: S314 - we wrote it
+    assert (int(suite.attrib["tests"]) >= 10, suite.attrib["failures"]) == (True, "0")
+
+
+def test_the_smoke_test_finds_what_was_changed_by_hand(
+    stages: Stages, name: str, tmp_path: Path
+) -> None:
+    stages.account.client("application-autoscaling").register_scalable_target(
+        ServiceNamespace="sagemaker",
+        ResourceId=f"endpoint/{name}/variant/main",
+        ScalableDimension="sagemaker:variant:DesiredInstanceCount",
+        MinCapacity=1,
+        MaxCapacity=7,
+    )
+    report = tmp_path / "smoke.xml"
+    answer = stages("smoke-test", "--stage", STAGE, "--junit", str(report))
+    assert answer.code == 3, answer.text
+    assert "autoscaling's bounds must be [(1, 2)], not [(1, 7)]" in answer.out
+    (failure,) = ET.parse(report).getroot().iter("failure")  # noqa: S314 - we wrote it
+    assert "[(1, 7)]" in failure.attrib["message"]
+
+
+def test_an_update_replaces_the_version_and_a_rollback_brings_it_back(
+    stages: Stages, versions: tuple[int, int], name: str
+) -> None:
+    """One configuration before the one in use is kept, older ones are not."""
+    old, new = versions
+    plan = stages("plan", "--stage", STAGE)
+    assert "replace  " in plan.out
+    assert "Containers (parameter ModelPackageArn)" in plan.out
+    assert stages.live(name) == ("InService", old)
+
+    answer = stages("deploy", "--stage", STAGE)
+    assert answer.code == 0, answer.text
+    assert stages.live(name) == ("InService", new)
+    assert len(stages.left(name)["configs"]) == len(stages.left(name)["models"]) == 2
+
+    answer = stages("rollback", "--stage", STAGE)
+    assert answer.code == 0, answer.text
+    assert stages.live(name) == ("InService", old)
+    left = stages.left(name)
+    assert len(left["configs"]) == len(left["models"]) == 2
+    assert config_of(stages, name) in left["configs"]
+
+    answer = stages("rollback", "--stage", STAGE)
+    assert answer.code == 2
+    assert f"no approved version before {old}" in answer.err
+
+
+def test_a_version_that_crashes_is_no_success_and_the_one_before_serves_on(
+    stages: Stages, versions: tuple[int, int], name: str
+) -> None:
+    config = config_of(stages, name)
+    bad = stages.crashing_version(versions[1])
+    try:
+        answer = stages("deploy", "--stage", STAGE)
+        assert answer.code == 4, answer.text
+        assert "Endpoint UPDATE_FAILED" in answer.err
+        assert "the model is broken on purpose" in answer.err
+        assert f"InService with version {versions[0]}" in answer.err
+    finally:
+        stages.project.command("reject", str(bad), "--note", "broken")
+    assert stages.live(name) == ("InService", versions[0])
+    assert config_of(stages, name) == config
+    assert stages("status", "--stage", STAGE).code == 0
+    answer = stages("deploy", "--stage", STAGE)
+    assert answer.code == 0, answer.text
+    assert stages.live(name) == ("InService", versions[1])
+
+
+def test_a_rollback_that_nobody_told_of_is_no_success(
+    stages: Stages, versions: tuple[int, int], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The endpoint is InService on the old configuration though the stack's update succeeded."""
+    before, execute = config_of(stages, name), stack.execute
+    sagemaker = stages.account.client("sagemaker")
+    taken_back = []
+
+    def rolled_back(*arguments: Any) -> Any:
+        end = execute(*arguments)
+        if not taken_back:
+            taken_back.append(end)
+            sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=before)
+            sagemaker.get_waiter("endpoint_in_service").wait(
+                EndpointName=name, WaiterConfig={"Delay": 1}
+            )
+        return end
+
+    monkeypatch.setattr(stack, "execute", rolled_back)
+    answer = stages("deploy", "--stage", STAGE)
+    assert answer.code == 4, answer.text
+    assert f"it is InService on {before}" in answer.err
+    assert f"InService with version {versions[0]}" in answer.err
+    # The stack says again what is there, so the API describes the model that serves.
+    assert stages("status", "--stage", STAGE).code == 0
+    function = stages.account.client("lambda").get_function_configuration(
+        FunctionName=f"{name}-api"
+    )
+    assert function["Environment"]["Variables"]["MODEL_PACKAGE_ARN"].endswith(f"/{versions[0]}")
+
+
+def test_an_endpoint_that_was_changed_by_hand_is_no_success(
+    stages: Stages, versions: tuple[int, int], name: str
+) -> None:
+    before = config_of(stages, name)
+    assert stages("deploy", "--stage", STAGE).code == 0
+    sagemaker = stages.account.client("sagemaker")
+    sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=before)
+    sagemaker.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 1})
+    answer = stages("deploy", "--stage", STAGE)
+    assert answer.code == 4, answer.text
+    assert "somebody changed the endpoint by hand" in answer.err
+    assert stages("status", "--stage", STAGE).code == 4
+    assert before in stages.left(name)["configs"]
+
+
+def test_another_instance_type_takes_autoscaling_off_for_the_time_being(
+    stages: Stages, versions: tuple[int, int], name: str
+) -> None:
+    """SageMaker refuses another type while the variant is autoscaling's."""
+    stages.write(STAGE, instances={"type": "ml.m5.xlarge", "maximum": 3})
+    answer = stages("deploy", "--stage", STAGE, "--package", str(versions[0]))
+    assert answer.code == 0, answer.text
+    assert "off while the instance type changes from ml.m5.large to ml.m5.xlarge" in answer.out
+    (target,) = stages.account.client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="sagemaker"
+    )["ScalableTargets"]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)
+
+
+def test_autoscaling_is_on_again_when_another_instance_type_fails(
+    stages: Stages, versions: tuple[int, int], name: str
+) -> None:
+    stages.write(STAGE, instances={"type": "ml.m5.xlarge"})
+    bad = stages.crashing_version(versions[1])
+    answer = stages("deploy", "--stage", STAGE)
+    stages.project.command("reject", str(bad), "--note", "broken")
+    assert answer.code == 4, answer.text
+    assert "Autoscaling is on again." in answer.err
+    targets = stages.account.client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="sagemaker"
+    )["ScalableTargets"]
+    assert [each["ResourceId"] for each in targets] == [f"endpoint/{name}/variant/main"]
+    assert stages.live(name) == ("InService", versions[0])
+
+
+@pytest.mark.slow
+def test_a_canary_that_fails_is_taken_back_by_its_alarm(
+    stages: Stages, versions: tuple[int, int]
+) -> None:
+    """Half of the requests meet the new fleet; its errors are an alarm, and the alarm ends it."""
+    name = stages.write(
+        "canary",
+        "production",
+        rollout={"bake_seconds": 150},
+        alarms={"evaluations": 1, "server_errors": 1},
+    )
+    answer = stages("deploy", "--stage", "canary", "--package", str(versions[0]))
+    assert answer.code == 0, answer.text
+    bad = stages.failing_version(versions[1])
+    runtime = stages.account.client("sagemaker-runtime")
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(0.2):
+            with contextlib.suppress(runtime.exceptions.ModelError):
+                runtime.invoke_endpoint(
+                    EndpointName=name, Body=b"M,299,308.6,1645,33.4,22", ContentType="text/csv"
+                )
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        answer = stages("deploy", "--stage", "canary")
+    finally:
+        ended.set()
+        asking.join()
+        stages.project.command("reject", str(bad), "--note", "fails")
+    assert answer.code == 4, answer.text
+    assert "fleet-errors" in answer.text
+    assert f"InService with version {versions[0]}" in answer.err
+    assert stages.live(name) == ("InService", versions[0])
+    assert stages("destroy", "--stage", "canary", "--captured-data").code == 0
+    assert stages.left(name) == {}
+
+
+def test_captured_data_stays_unless_it_is_asked_for(
+    stages: Stages, versions: tuple[int, int], tmp_path: Path
+) -> None:
+    name = stages.write("short")
+    assert stages("deploy", "--stage", "short", "--package", str(versions[0])).code == 0
+    s3 = stages.account.client("s3")
+    bucket = "sagemaker-mlops-000000000000-us-east-1"
+    key = "predictive-maintenance/stages/short/capture/x/main/2026/01/01/00/a.jsonl"
+    s3.put_object(Bucket=bucket, Key=key, Body=b"{}")
+    answer = stages("destroy", "--stage", "short")
+    assert answer.code == 0, answer.text
+    assert "1 objects of captured data" in answer.out
+    assert s3.head_object(Bucket=bucket, Key=key)
+    assert stages("destroy", "--stage", "short", "--captured-data").code == 0
+    assert key not in stages.account.objects(bucket)
+    assert stages.left(name) == {}
+
+
+def test_a_version_that_nobody_approved_is_refused(stages: Stages) -> None:
+    latest = max(int(arn.rpartition("/")[2]) for arn in stages.account.registry())
+    stages.account.client("sagemaker").update_model_package(
+        ModelPackageArn=next(
+            arn for arn in stages.account.registry() if arn.endswith(f"/{latest}")
+        ),
+        ModelApprovalStatus="PendingManualApproval",
+    )
+    answer = stages("deploy", "--stage", STAGE, "--package", str(latest))
+    assert answer.code == 2
+    assert f"Version {latest} must be Approved to be deployed" in answer.err
+    assert stages.left(f"predictive-maintenance-{STAGE}") == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("deploy", "--stage", "nowhere"), "--stage must be one of"),
+        (("deploy", "--stage", STAGE, "--package", "999"), "There is no model package"),
+        (("deploy", "--stage", STAGE, "--package", "latest"), "must be a version's number or its"),
+        (("smoke-test", "--stage", STAGE), "There is no stage"),
+        (("rollback", "--stage", STAGE), "to go back from"),
+        (("destroy", "--stage", "production"), "say --yes; nothing was deleted"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_sentence(
+    stages: Stages, words: tuple[str, ...], message: str
+) -> None:
+    stages.write(STAGE)
+    stages.write("production", "production")
+    answer = stages(*words)
+    assert (answer.code, message in answer.err) == (2, True), answer.text
+
+
+def test_a_stage_that_is_not_there_is_told_apart_from_one_that_is(stages: Stages) -> None:
+    stages.write(STAGE)
+    answer = stages("status", "--stage", STAGE)
+    assert (answer.code, "`deploy` makes it" in answer.err) == (1, True)
+
+
+def test_where_nothing_answers_is_told(stages: Stages) -> None:
+    stages.write(STAGE)
+    answer = stages("plan", "--stage", STAGE, AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    assert answer.code == 5, answer.text
+    assert "Nothing answers at http://127.0.0.1:9 (AWS_ENDPOINT_URL)" in answer.err
