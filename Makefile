@@ -21,13 +21,15 @@ $(READY): $(LOCKS) setup.py localcloud/setup.py requirements/install.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/install.sh
 	@touch $@
 
-demo: setup  ## the whole pipeline on this machine: data -> training -> gate -> registry -> endpoint
+demo: setup  ## the whole pipeline on this machine: data -> training -> gate -> registry -> a stage
 	@$(BIN)/localcloud images
 	@$(CLOUD) $(BIN)/python build_pipeline.py bootstrap
 	@$(CLOUD) $(BIN)/python build_pipeline.py run --wait --output build/demo.json
 	@echo
 	@$(CLOUD) $(BIN)/python build_pipeline.py approve latest
-	@$(CLOUD) $(BIN)/python build_pipeline.py serve --output build/demo.json
+	@$(CLOUD) $(BIN)/python -m deploy_endpoint deploy --stage staging --output build/demo.json --with-token
+	@echo
+	@$(CLOUD) $(BIN)/python -m deploy_endpoint smoke-test --stage staging
 	@echo
 	@echo "Written to build/demo.json. localcloud is still up; stop it with: make down"
 

@@ -96,6 +96,9 @@ def parser() -> argparse.ArgumentParser:
         each.add_argument(
             "--output", type=Path, metavar="FILE", help="merge what came of it into a JSON file"
         )
+    deploy.add_argument(
+        "--with-token", action="store_true", help="write the API's token into FILE, too"
+    )
     destroy = add("destroy", "destroy:command", "Delete the stage and what it leaves behind.")
     destroy.add_argument(
         "--captured-data", action="store_true", help="the captured requests and answers, too"

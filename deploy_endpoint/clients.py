@@ -83,6 +83,10 @@ class Workspace:
         """The client of CloudWatch Logs."""
         return self.client("logs")
 
+    def secret(self, arn: str) -> str:
+        """Return what a secret holds."""
+        return str(self.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"])
+
     def client(self, service: str) -> Any:
         """Make a client of a service in the settings' region."""
         import boto3  # noqa: PLC0415 - takes half a second that --help has not

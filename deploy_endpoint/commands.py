@@ -35,13 +35,20 @@ def plan(workspace: Workspace, *, stage_name: str, version: str | None) -> int:
 
 
 def deploy(
-    workspace: Workspace, *, stage_name: str, version: str | None, output: Path | None
+    workspace: Workspace,
+    *,
+    stage_name: str,
+    version: str | None,
+    output: Path | None,
+    with_token: bool,
 ) -> int:
     """Make the stage serve a version, and see that it does."""
     if output is not None:
         files.read_object(output)  # an unusable file is told before minutes of waiting
+    elif with_token:
+        raise UsageError("--with-token needs --output: the token goes into that file.")
     prepared = _prepare(workspace, stage_name, version)
-    return _roll_out(workspace, prepared, output)
+    return _roll_out(workspace, prepared, output, with_token=with_token)
 
 
 def roll_back(workspace: Workspace, *, stage_name: str, output: Path | None) -> int:
@@ -76,7 +83,9 @@ def _prepare(workspace: Workspace, stage_name: str, version: str | None) -> Prep
     return rollout.prepare(workspace, found, chosen)
 
 
-def _roll_out(workspace: Workspace, prepared: Prepared, output: Path | None) -> int:
+def _roll_out(
+    workspace: Workspace, prepared: Prepared, output: Path | None, *, with_token: bool = False
+) -> int:
     done = rollout.carry_out(workspace, prepared)
     terminal = workspace.terminal
     if not done.changed:
@@ -88,7 +97,11 @@ def _roll_out(workspace: Workspace, prepared: Prepared, output: Path | None) -> 
     for line in _request(prepared, done):
         terminal.write(line)
     if output is not None:
-        files.merge(output, outcome(prepared.stage, prepared.package, done))
+        found = outcome(prepared.stage, prepared.package, done)
+        secret = found["token_secret_arn"]
+        if with_token and secret is not None:
+            found["api_token"] = workspace.secret(secret)
+        files.merge(output, found)
     return 0
 
 

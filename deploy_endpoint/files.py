@@ -10,10 +10,14 @@ from deploy_endpoint.errors import UsageError
 
 
 def write(path: Path, text: str) -> None:
-    """Write a text file at once, with the folders above it. Raises UsageError."""
+    """Write a text file at once, with the folders above it. Raises UsageError.
+
+    Only its owner can read it: it may hold a token.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch(mode=0o600)
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:

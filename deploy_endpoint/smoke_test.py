@@ -176,10 +176,7 @@ def _run(name: str, check: Callable[[], None]) -> Outcome:
 
 def _token(workspace: Workspace, made: Stack) -> str | None:
     secret = made.outputs.get("TokenSecretArn")
-    if secret is None:
-        return None
-    answer = workspace.client("secretsmanager").get_secret_value(SecretId=secret)
-    return str(answer["SecretString"])
+    return None if secret is None else workspace.secret(secret)
 
 
 def _json(answer: Answer) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,29 @@ def test_deploy_makes_a_stage_that_serves_and_tells_where(
     assert (told["mine"], told["model_version"], told["changed"]) == (1, versions[0], False)
     assert told["api_url"] in answer.out
     assert told["token_secret_arn"] in answer.out
+    assert "api_token" not in told
     assert stages.live(name) == ("InService", versions[0])
     status = stages("status", "--stage", STAGE)
     assert status.code == 0, status.text
     assert f"{versions[0]} (Approved)" in status.out
+
+
+def test_the_token_goes_into_a_file_that_only_its_owner_reads(
+    stages: Stages, versions: tuple[int, int], tmp_path: Path
+) -> None:
+    output = tmp_path / "out.json"
+    words = ("deploy", "--stage", STAGE, "--package", str(versions[0]), "--with-token")
+    assert stages(*words).code == 2
+    answer = stages(*words, "--output", str(output))
+    assert answer.code == 0, answer.text
+    told = json.loads(output.read_text())
+    assert output.stat().st_mode & 0o777 == 0o600
+    assert told["api_token"] not in answer.text
+    request = urllib.request.Request(
+        f"{told['api_url']}/schema", headers={"Authorization": f"Bearer {told['api_token']}"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as schema:
+        assert json.load(schema)["columns"]
 
 
 def test_everything_in_a_stage_has_its_tags(stages: Stages, name: str) -> None:
