@@ -16,7 +16,10 @@ setup(
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["pipelines*", "deploy_endpoint*"]),
     py_modules=["build_pipeline"],
-    package_data={"": ["*.json", "*.yaml"]},
+    package_data={
+        "": ["*.json", "*.yaml"],
+        "deploy_endpoint": ["stacks/*.yaml", "stages/*.json", "web/*"],
+    },
     install_requires=[
         "sagemaker==3.27.0",
         "boto3>=1.44,<2",
