@@ -4,7 +4,10 @@ One localcloud of its own serves, each on one instance, to the same rows of the 
 
 - ours and workshop: featurizer and classifier as a two-container endpoint, and each alone;
 - echo, echo twice: handlers that give back what came, so that only the machinery counts;
-- refused: a request for an endpoint that is not there, so that only the data plane counts.
+- refused: a request for an endpoint that is not there, so that only the data plane counts;
+- api: ours as a stage that `python -m deploy_endpoint deploy` made, single rows as JSON through its
+  HTTP API with the token, beside the stage's own endpoint asked directly: api-endpoint. The stage's
+  throttling is lifted to the account's most.
 
 The floor is both handlers of a side in one process without HTTP, in the environment of the XGBoost
 image. One process asks (`support/load.py`), single rows and batches of 100, by 1, 8 and 32 clients;
@@ -55,7 +58,7 @@ def main() -> int:
             for number in range(rounds):
                 turn = slice(None, None, -1 if number % 2 else 1)
                 for size, clients in itertools.product(SIZES, _CLIENTS):
-                    for way in list(ways.values())[turn]:
+                    for way in _asked(ways, size)[turn]:
                         spent = seconds if clients == _MAIN else seconds / 2
                         way.measure(address, size, clients, spent)
                 for size, each in itertools.product(SIZES, list(below.values())[turn]):
@@ -78,17 +81,22 @@ def _find_data(folder: Path) -> Path:
     return made
 
 
+def _asked(ways: Mapping[str, Way], size: int) -> list[Way]:
+    return [way for way in ways.values() if size in way.sizes]
+
+
 def _print_ways(ways: Mapping[str, Way]) -> None:
     print("requests a second, p50 and p99 in milliseconds, at so many clients\n")
     print(f"{'rows':>4} {'endpoint':<20}" + "".join(f"{n:>14}{'':11}" for n in _CLIENTS))
-    for size, way in itertools.product(SIZES, ways.values()):
-        cells = (
-            f"{way.rate(size, clients):9.0f}"
-            f"{1e3 * way.percentile(50, size, clients):8.2f}"
-            f"{1e3 * way.percentile(99, size, clients):8.2f}"
-            for clients in _CLIENTS
-        )
-        print(f"{size:>4} {way.name:<20}" + "".join(cells))
+    for size in SIZES:
+        for way in _asked(ways, size):
+            cells = (
+                f"{way.rate(size, clients):9.0f}"
+                f"{1e3 * way.percentile(50, size, clients):8.2f}"
+                f"{1e3 * way.percentile(99, size, clients):8.2f}"
+                for clients in _CLIENTS
+            )
+            print(f"{size:>4} {way.name:<20}" + "".join(cells))
 
 
 def _print_hops(ways: Mapping[str, Way], below: Mapping[str, Floor]) -> None:
@@ -100,6 +108,7 @@ def _print_hops(ways: Mapping[str, Way], below: Mapping[str, Floor]) -> None:
     }
     for side in below:
         hops |= {f"+ {name}, {side}": (f"{side}-{name}", "echo") for name in NAMES}
+    hops["+ HTTP API and its function"] = ("api", "api-endpoint")
 
     def median(way: Way, size: int) -> float:
         return way.percentile(50, size, 1)
@@ -112,6 +121,8 @@ def _print_hops(ways: Mapping[str, Way], below: Mapping[str, Floor]) -> None:
     takes: tuple[Callable[[Way, int], float], ...] = (median, share)
     for size in SIZES:
         for hop, (name, less) in hops.items():
+            if size not in ways[name].sizes:
+                continue
             cost = (take(ways[name], size) - (take(ways[less], size) if less else 0.0)
                     for take in takes)  # fmt: skip
             print(f"{size:>4} {hop:<32}" + "".join(f"{1e6 * each:10.0f}" for each in cost))
@@ -128,15 +139,21 @@ def _summary(ways: Mapping[str, Way], below: Mapping[str, Floor]) -> dict[str, f
     def slowest(name: str) -> float:
         return ways[name].percentile(99, 1, _MAIN)
 
+    def middle(name: str) -> float:
+        return ways[name].percentile(50, 1, _MAIN)
+
     summary = {
         "featurizer_vs_echo": rate("ours-featurizer") / rate("echo"),
         "featurizer_rps_ratio": rate("ours-featurizer") / rate("workshop-featurizer"),
         "featurizer_p99_ratio": slowest("ours-featurizer") / slowest("workshop-featurizer"),
         "chain_rps_ratio": rate("ours-chain") / rate("workshop-chain"),
         "batch100_over_floor": 1 / rate("ours-chain", 100) / below["ours"].time("chain", 100),
+        "api_over_invoke_p50": middle("api") / middle("api-endpoint"),
+        "api_p50_ms": 1e3 * middle("api"),
+        "api_endpoint_p50_ms": 1e3 * middle("api-endpoint"),
     }
     for size, suffix in ((1, ""), (100, "_batch100")):
-        for way in ways.values():
+        for way in _asked(ways, size):
             name = way.name.replace("-", "_") + suffix
             summary[f"{name}_rps"] = rate(way.name, size)
             summary[f"{name}_p99_ms"] = 1e3 * way.percentile(99, size, _MAIN)

@@ -47,8 +47,20 @@ class Clients:
     """The services of one localcloud."""
 
     def __init__(self, cloud: TestCloud) -> None:
-        self.s3 = _client(cloud, "s3")
-        self.sagemaker = _client(cloud, "sagemaker")
+        self._cloud = cloud
+        self.s3 = self.client("s3")
+        self.sagemaker = self.client("sagemaker")
+
+    def client(self, service: str) -> Any:
+        """Make a client of a service, which asks once."""
+        return boto3.client(
+            service,
+            endpoint_url=self._cloud.address.url,
+            region_name=self._cloud.environment["AWS_REGION"],
+            aws_access_key_id=self._cloud.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self._cloud.environment["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"max_attempts": 1, "mode": "standard"}),
+        )
 
     def execute(self, pipeline: str, parameters: Mapping[str, str] | None = None) -> Execution:
         """Run a pipeline to its end. Raises BenchmarkError when it is stopped or uses a cache."""
@@ -89,14 +101,3 @@ class Clients:
         found: dict[str, Any] = describe(**{f"{kind}JobName": name})
         started, ended = found[f"{kind}StartTime"], found[f"{kind}EndTime"]
         return Job(step, started.timestamp(), ended.timestamp())
-
-
-def _client(cloud: TestCloud, service: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=cloud.address.url,
-        region_name=cloud.environment["AWS_REGION"],
-        aws_access_key_id=cloud.environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=cloud.environment["AWS_SECRET_ACCESS_KEY"],
-        config=Config(retries={"max_attempts": 1, "mode": "standard"}),
-    )

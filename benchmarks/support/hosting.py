@@ -8,9 +8,9 @@ from typing import Final
 from benchmarks.support.executions import BenchmarkError, Clients
 from benchmarks.support.models import CSV
 
-_BUCKET: Final = "serving"
+BUCKET: Final = "serving"
 _ROLE: Final = "arn:aws:iam::000000000000:role/serving"
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     "SAGEMAKER_PROGRAM": "inference.py",
     "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
 }
@@ -45,15 +45,15 @@ def deploy(clients: Clients, endpoints: Mapping[str, Sequence[tuple[str, Path]]]
     Raises:
         BenchmarkError: one of them is not in time.
     """
-    clients.s3.create_bucket(Bucket=_BUCKET)
+    clients.s3.create_bucket(Bucket=BUCKET)
     sagemaker = clients.sagemaker
     for name, chain in endpoints.items():
         containers = []
         for number, (image, archive) in enumerate(chain):
             key = f"{name}/{number}/model.tar.gz"
-            clients.s3.upload_file(str(archive), _BUCKET, key)
-            uri = f"s3://{_BUCKET}/{key}"
-            containers.append({"Image": image, "ModelDataUrl": uri, "Environment": _ENVIRONMENT})
+            clients.s3.upload_file(str(archive), BUCKET, key)
+            uri = f"s3://{BUCKET}/{key}"
+            containers.append({"Image": image, "ModelDataUrl": uri, "Environment": ENVIRONMENT})
         sagemaker.create_model(ModelName=name, ExecutionRoleArn=_ROLE, Containers=containers)
         variant = {
             "VariantName": "AllTraffic",

@@ -22,6 +22,7 @@ from benchmarks.support import bare
 from benchmarks.support.executions import BenchmarkError
 from localcloud.containers.model_layout import PROGRAM
 from pipelines.predictive_maintenance import table
+from pipelines.predictive_maintenance.evaluate import evaluate
 from pipelines.predictive_maintenance.preprocess import preprocess
 from pipelines.predictive_maintenance.train import train
 
@@ -61,10 +62,19 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """Both sides, and the rows that they are asked for, as csv lines."""
+    """Both sides, and the rows that they are asked for, as csv lines.
+
+    `evaluation` is the folder with what the evaluation job says of ours, `deployment.json` in it.
+    """
 
     rows: Sequence[str]
     sides: tuple[Side, ...]
+    evaluation: Path
+
+    @property
+    def ours(self) -> Side:
+        """The project's own side."""
+        return self.sides[0]
 
 
 def make(source: Path, folder: Path, hyperparameters: Sequence[str]) -> Models:
@@ -75,6 +85,8 @@ def make(source: Path, folder: Path, hyperparameters: Sequence[str]) -> Models:
     """
     work = folder / "jobs"
     ratios = ("--test-ratio", bare.TEST_RATIO, "--validation-ratio", bare.VALIDATION_RATIO)
+    packed = work / "classifier"
+    places = {"model": packed, "test": work / "test", "schema": work / "schema", "output": work}
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         arguments = ["--input", str(source), "--output", str(work), *ratios, "--seed", bare.SEED]
@@ -86,10 +98,15 @@ def make(source: Path, folder: Path, hyperparameters: Sequence[str]) -> Models:
                 "SM_MODEL_DIR": str(work / "model"),
             },
         )
+        if not code:
+            _pack(packed / "model.tar.gz", {".": work / "model"})
+            arguments = [word for name, at in places.items() for word in (f"--{name}", str(at))]
+            code = evaluate.main(arguments, {})
     if code:
         raise BenchmarkError(f"the jobs must succeed: {said.getvalue()}")
     rows = (work / "test" / "rows.csv").read_text().splitlines()[1:]
-    return Models(rows, (_ours(work), _workshop(work, folder / "workshop", rows)))
+    sides = (_ours(work), _workshop(work, folder / "workshop", rows))
+    return Models(rows, sides, work / "evaluation")
 
 
 def handler_archive(name: str, target: Path) -> Path:
@@ -116,8 +133,7 @@ def _ours(work: Path) -> Side:
     def is_features(answer: bytes, part: slice) -> bool:
         return bool(np.array_equal(np.load(io.BytesIO(answer)), features[part]))
 
-    model = _pack(work / "classifier" / "model.tar.gz", {".": work / "model"})
-    archives = {"featurizer": work / "featurizer" / "model.tar.gz", "classifier": model}
+    archives = {name: work / name / "model.tar.gz" for name in NAMES}
     return Side("ours", archives, NPY, send, is_features, is_labels)
 
 

@@ -7,11 +7,11 @@ import statistics
 import subprocess
 import tarfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.support import floor, load, models
+from benchmarks.support import floor, load, models, staging
 from benchmarks.support.executions import BenchmarkError, Clients
 from benchmarks.support.hosting import deploy, request
 from benchmarks.support.models import CSV, NAMES, Models, Side
@@ -28,16 +28,24 @@ _IMAGES: Final = {
     "classifier": f"{_REGISTRY}/sagemaker-xgboost:3.2-0",
 }
 _WARM_UP_SECONDS: Final = 0.05
+# A function starts processes while events wait, which takes seconds that are not to be measured.
+_STARTING: Final = 32
+_START_SECONDS: Final = 5.0
 
 
 class Way:
-    """One endpoint and what it is sent, by the number of rows."""
+    """One endpoint, or the API before it, and what it is sent, by the number of rows."""
 
     def __init__(self, name: str, exchanges: Mapping[int, Sequence[load.Exchange]]) -> None:
         self.name = name
         self._exchanges = exchanges
         self._rates: dict[tuple[int, int], list[float]] = defaultdict(list)
         self._latencies: dict[tuple[int, int], list[float]] = defaultdict(list)
+
+    @property
+    def sizes(self) -> Collection[int]:
+        """The numbers of rows that it is asked for."""
+        return self._exchanges.keys()
 
     def measure(self, address: tuple[str, int], size: int, clients: int, seconds: float) -> None:
         """Add one cell of a round. Raises BenchmarkError for a wrong answer."""
@@ -106,7 +114,32 @@ def serve(cloud: TestCloud, made: Models, folder: Path) -> dict[str, Way]:
     for side in made.sides:
         parts = (*NAMES, "chain")
         ways += [_prepare(cloud, made, f"{side.name}-{part}", side, part) for part in parts]
+    ways += _prepare_stage(cloud, made, folder)
     return {way.name: way for way in ways}
+
+
+def _prepare_stage(cloud: TestCloud, made: Models, folder: Path) -> list[Way]:
+    """A stage's endpoint and its API, asked for the same single rows."""
+    stage = staging.stage(cloud, made, _IMAGES, folder)
+    region, address = cloud.environment["AWS_REGION"], (HOST, cloud.address.data_port)
+    status, _ = load.ask(address, stage.request(made.rows[0], token="wrong"))  # noqa: S106
+    if status != 403:
+        raise BenchmarkError(f"the API must refuse a wrong token with 403, not {status}")
+    direct, through = [], []
+    for part in _parts(1):
+        sent = request(stage.endpoint, region, CSV, _csv(made, part))
+        status, answer = load.ask(address, sent)
+        if status != 200 or not made.ours.is_labels(answer, part):
+            raise BenchmarkError(f"the stage must not answer {part} with {status} {answer[:400]!r}")
+        direct.append(load.Exchange(sent, status, answer))
+        scores = staging.read_scores(answer)
+        sent = stage.request(made.rows[part.start])
+        status, answer = load.ask(address, sent)
+        if status != 200 or staging.read_predictions(answer) != scores:
+            raise BenchmarkError(f"the API must not answer {part} with {status} {answer[:400]!r}")
+        through.append(load.Exchange(sent, status, answer, staging.find_request_id(answer)))
+    load.drive(address, through, clients=_STARTING, seconds=_START_SECONDS, warm_up=0)
+    return [Way("api-endpoint", {1: direct}), Way("api", {1: through})]
 
 
 def _prepare(

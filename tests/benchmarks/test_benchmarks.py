@@ -70,10 +70,13 @@ def test_serving_ends_with_its_ratios():
         ("featurizer_rps_ratio", "ours_featurizer_rps", "workshop_featurizer_rps"),
         ("featurizer_p99_ratio", "ours_featurizer_p99_ms", "workshop_featurizer_p99_ms"),
         ("chain_rps_ratio", "ours_chain_rps", "workshop_chain_rps"),
+        ("api_over_invoke_p50", "api_p50_ms", "api_endpoint_p50_ms"),
     ):
         assert figures[ratio] == pytest.approx(figures[one] / figures[other], rel=0.01)
     seconds = 1 / figures["ours_chain_batch100_rps"]
     floor = figures["ours_floor_batch100_us"] / 1e6
     assert figures["batch100_over_floor"] == pytest.approx(seconds / floor, rel=0.01)
     assert figures["batch100_over_floor"] > 0.5
+    assert figures["api_over_invoke_p50"] > 1, "an API before the endpoint is never free"
+    assert figures["api_rps"] < figures["api_endpoint_rps"]
     assert 0 < figures["ours_floor_us"] < figures["workshop_floor_us"]

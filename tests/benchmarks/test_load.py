@@ -50,8 +50,8 @@ def serving(*pieces, after=(RIGHT,), right=20):
     thread.join(10)
 
 
-def drive(address, **more):
-    exchanges = [load.Exchange(REQUEST, 200, b"right")]
+def drive(address, *, free=range(0), **more):
+    exchanges = [load.Exchange(REQUEST, 200, b"right", free)]
     return load.drive(address, exchanges, **{"clients": 2, "seconds": 0.2, "warm_up": 0.01, **more})
 
 
@@ -77,6 +77,19 @@ def test_right_answers_are_counted_however_they_come(pieces):
 def test_one_wrong_answer_fails_the_load(answer):
     with serving(answer) as address, pytest.raises(BenchmarkError, match="answer must be"):
         drive(address)
+
+
+def test_free_bytes_may_be_any_and_others_may_not():
+    with serving(RIGHT.replace(b"right", b"rivat"), right=0) as address:
+        assert len(drive(address, free=range(2, 4)).latencies) >= 2
+        with pytest.raises(BenchmarkError, match="answer must be"):
+            drive(address, free=range(3, 4))
+
+
+def test_free_bytes_change_nothing_of_the_length():
+    answer = RIGHT.replace(b"right", b"rigght").replace(b"length: 5", b"length: 6")
+    with serving(answer) as address, pytest.raises(BenchmarkError, match="answer must be"):
+        drive(address, free=range(2, 4))
 
 
 def test_an_end_of_a_connection_fails_the_load():
