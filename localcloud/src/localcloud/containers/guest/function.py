@@ -147,7 +147,6 @@ class Worker:
 
     def run(self) -> NoReturn:
         """Import the handler, then answer until the channel ends."""
-        _prefer_own_modules(self._settings["root"])
         sys.path.insert(0, self._settings["root"])
         try:
             handler = load(self._settings["handler"])
@@ -240,21 +239,35 @@ def _plain(value: object) -> float:
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-def _prefer_own_modules(root: str) -> None:
+def prefer_own_modules(root: Path) -> None:
     """Let a function bring its own version of a library that is imported already.
 
-    Libraries that hang together are all imported anew, those of the runtime too.
+    If there is one that differs, all libraries are imported anew: they hang together.
     """
-    site = [
-        name
+    libraries = {
+        name: Path(module.__file__ or "")
         for name, module in sys.modules.items()
         if "site-packages" in (getattr(module, "__file__", None) or "")
-    ]
-    tops = {name.partition(".")[0] for name in site}
-    entries = {entry.name.partition(".")[0] for entry in Path(root).iterdir()}
-    if tops & entries:
-        for name in site:
-            del sys.modules[name]
+    }
+    for entry in root.iterdir():
+        known = libraries.get(entry.name.removesuffix(".py"))
+        if known is not None and not _is_same(entry, known):
+            for name in libraries:
+                del sys.modules[name]
+            return
+
+
+def _is_same(own: Path, known: Path) -> bool:
+    """Whether a package or a module is, in its source, the one that is imported from a file."""
+    if own.is_file():
+        return own.read_bytes() == known.read_bytes()
+    sources = list(own.rglob("*.py"))
+    there = known.parent
+    return len(sources) == sum(1 for _ in there.rglob("*.py")) and all(
+        (there / source.relative_to(own)).is_file()
+        and (there / source.relative_to(own)).read_bytes() == source.read_bytes()
+        for source in sources
+    )
 
 
 class _Logging:
@@ -957,6 +970,7 @@ def main() -> NoReturn:
     settings = json.loads(Path(sys.argv[1]).read_text())
     del sys.argv[1:]
     sys.path[:] = [folder for folder in sys.path if Path(folder) != here]
+    prefer_own_modules(Path(settings["root"]))
     gc.collect()
     gc.freeze()
     Server(settings).serve()
