@@ -226,6 +226,15 @@ def test_a_result_becomes_an_answer(
     assert answer.headers["content-type"] == content_type
 
 
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_that_has_no_body_by_its_status_has_none(
+    programmed: Programmed, status: int
+) -> None:
+    answer = programmed({"statusCode": status, "body": "not to be seen"})
+    assert (answer.status, answer.body) == (status, "")
+    assert "content-length" not in answer.headers
+
+
 def test_headers_and_cookies_of_a_result_are_the_answers(programmed: Programmed) -> None:
     answer = programmed(
         {

@@ -20,6 +20,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 _ENDPOINTS = "/endpoints/"
+_WITHOUT_BODY = (204, 304)
 NOT_EMULATED = {
     "async-invocations": "InvokeEndpointAsync",
     "invocations-response-stream": "InvokeEndpointWithResponseStream",
@@ -48,7 +49,8 @@ class Application:
             reason = f"localcloud failed on this request: {type(error).__name__}: {error}"
             reply = RefusedError("InternalFailure", 500, reason).reply()
         headers = reply.headers
-        headers.append((b"content-length", b"%d" % len(reply.body)))
+        if reply.status not in _WITHOUT_BODY:
+            headers.append((b"content-length", b"%d" % len(reply.body)))
         if not is_http_api(scope):
             headers.append((b"x-amzn-requestid", os.urandom(16).hex().encode()))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from localcloud.dataplane.containers import Answer, Container
@@ -35,8 +36,9 @@ class Function:
         self.policy = policy
         self._allowed.clear()
 
-    async def invoke(self, request_id: str, trace: str, event: bytes, deadline: float) -> Answer:
-        """Have an event answered. Raises LostError and TooLateError, as a container does."""
+    async def invoke(self, request_id: str, trace: str, event: bytes, seconds: float) -> Answer:
+        """Have an event answered within `seconds`. Raises LostError and TooLateError."""
+        deadline = asyncio.get_running_loop().time() + seconds
         head = (
             f"POST /invoke HTTP/1.1\r\nhost: function\r\nx-request-id: {request_id}\r\n"
             f"x-trace-id: {trace}\r\ncontent-length: {len(event)}\r\n\r\n"

@@ -49,7 +49,7 @@ class Exchange:
     protocol: str
     variables: dict[str, str]
     began: float
-    """When it came, by the monotonic clock."""
+    """When it came, by `time.perf_counter`."""
     time: float = field(default_factory=time.time)
     id: str = field(default_factory=lambda: base64.b64encode(os.urandom(11)).decode())
     trace: str = ""

@@ -30,7 +30,7 @@ class Throttle:
         )
 
     def take(self, now: float) -> bool:
-        """Take a token at a time of the monotonic clock; whether there was one."""
+        """Take a token at a time by `time.perf_counter`; whether there was one."""
         if self._since:
             filled = self._tokens + (now - self._since) * self._rate
             self._tokens = min(self._burst, filled)
