@@ -46,6 +46,16 @@ def test_serving_containers_ends_with_its_figures():
 
 
 @pytest.mark.slow
+def test_http_api_ends_with_its_figures():
+    """A function costs more than a refusal, a cold start more than its initialisation."""
+    figures = run("http_api.py", "--seconds", "0.3", "--starts", "2")
+    refused, function = (figures[f"{way}_1_p50_microseconds"] for way in ("refused", "function"))
+    assert 0 < refused < function
+    assert 0 < figures["init_milliseconds"] < figures["cold_invoke_milliseconds"]
+    assert figures["guarded_4_per_second"] > 0
+
+
+@pytest.mark.slow
 def test_pipeline_overhead_ends_with_its_ratios():
     """Each ratio is what its two figures say."""
     figures = run("pipeline_overhead.py", "--rows", "2000", "--runs", "1")
