@@ -1,6 +1,7 @@
-"""Steady load on an endpoint, and what its clients saw, request by request."""
+"""Steady load on an endpoint or a stage's API, and what its clients saw, request by request."""
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,8 +10,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import boto3
+import urllib3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 _loads = itertools.count(1)
 
@@ -52,22 +54,62 @@ def runtime_client(url: str, connections: int = 8) -> Any:
     )
 
 
+Ask = Callable[[Payload, str], tuple[bytes | None, str]]
+"""Sends a payload under a name; gives the answer, or None and why there is none."""
+
+
+def endpoint_caller(url: str, endpoint: str, connections: int = 8) -> Ask:
+    """Ask an endpoint by boto3; the name is the inference id."""
+    runtime = runtime_client(url, connections)
+
+    def ask(payload: Payload, name: str) -> tuple[bytes | None, str]:
+        try:
+            reply = runtime.invoke_endpoint(
+                EndpointName=endpoint,
+                ContentType=payload.content_type,
+                Body=payload.body,
+                InferenceId=name,
+            )
+            return reply["Body"].read(), ""
+        except ClientError as refusal:
+            status = refusal.response.get("OriginalStatusCode", "")
+            return None, f"{refusal.response['Error']['Code']} {status}".strip()
+        except BotoCoreError as failure:
+            if isinstance(failure, EndpointConnectionError):
+                time.sleep(0.05)  # nobody listens
+            return None, type(failure).__name__
+
+    return ask
+
+
+def api_caller(url: str, token: str, connections: int = 8) -> Ask:
+    """Ask a stage's API by plain HTTP, repeating nothing."""
+    pool = urllib3.PoolManager(maxsize=connections, timeout=35, retries=False)
+
+    def ask(payload: Payload, _: str) -> tuple[bytes | None, str]:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": payload.content_type}
+        try:
+            reply = pool.request("POST", f"{url}/predict", body=payload.body, headers=headers)
+        except urllib3.exceptions.HTTPError as failure:
+            return None, type(failure).__name__
+        if reply.status == 200:
+            return reply.data, ""
+        document = json.loads(reply.data)
+        return None, f"{reply.status} {document.get('error', document)['message']}"
+
+    return ask
+
+
 class Load:
-    """Clients that ask an endpoint one request after the other, inside the block.
+    """Clients that ask one request after the other, inside the block.
 
     Each goes through the payloads from another one on; `pause` is what it waits between two.
     """
 
     def __init__(
-        self,
-        url: str,
-        endpoint: str,
-        payloads: Sequence[Payload],
-        clients: int = 8,
-        pause: float = 0.0,
+        self, ask: Ask, payloads: Sequence[Payload], clients: int = 8, pause: float = 0.0
     ) -> None:
-        self._runtime = runtime_client(url, clients)
-        self._endpoint = endpoint
+        self._send = ask
         self._payloads = payloads
         self._pause = pause
         self._number = next(_loads)
@@ -128,23 +170,8 @@ class Load:
             self._seen[client].append(self._ask(client, number, f"{self._number}-{client}-{count}"))
 
     def _ask(self, client: int, number: int, name: str) -> Request:
-        payload, answer, error = self._payloads[number], None, ""
         began = time.monotonic()
-        try:
-            reply = self._runtime.invoke_endpoint(
-                EndpointName=self._endpoint,
-                ContentType=payload.content_type,
-                Body=payload.body,
-                InferenceId=name,
-            )
-            answer = reply["Body"].read()
-        except ClientError as refusal:
-            status = refusal.response.get("OriginalStatusCode", "")
-            error = f"{refusal.response['Error']['Code']} {status}".strip()
-        except BotoCoreError as failure:
-            error = type(failure).__name__
-        if error.endswith("EndpointConnectionError"):
-            time.sleep(0.05)  # nobody listens
+        answer, error = self._send(self._payloads[number], name)
         return Request(client, name, number, began, time.monotonic(), answer, error)
 
 

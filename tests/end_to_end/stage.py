@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from command_line import GROUP
-from load import Load, Payload, runtime_client
+from load import Load, Payload, endpoint_caller, runtime_client
 from runs import Project
 
 from localcloud.testing import TestCloud
@@ -140,7 +140,7 @@ class Stage:
         return answer
 
     def load(self, endpoint: str, payloads: list[Payload], **more: Any) -> Load:
-        return Load(self.cloud.address.data_url, endpoint, payloads, **more)
+        return Load(endpoint_caller(self.cloud.address.data_url, endpoint), payloads, **more)
 
     def contract(self, arn: str) -> dict[str, Any]:
         """The sample of a version's deployment.json."""

@@ -1,8 +1,6 @@
 """A stage's life by its command line: made, updated, taken back, broken, looked at, deleted."""
 
-import contextlib
 import json
-import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -273,46 +271,6 @@ def test_autoscaling_is_on_again_when_another_instance_type_fails(
     )["ScalableTargets"]
     assert [each["ResourceId"] for each in targets] == [f"endpoint/{name}/variant/main"]
     assert stages.live(name) == ("InService", versions[0])
-
-
-@pytest.mark.slow
-def test_a_canary_that_fails_is_taken_back_by_its_alarm(
-    stages: Stages, versions: tuple[int, int]
-) -> None:
-    """Half of the requests meet the new fleet; its errors are an alarm, and the alarm ends it."""
-    name = stages.write(
-        "canary",
-        "production",
-        rollout={"bake_seconds": 150},
-        alarms={"evaluations": 1, "server_errors": 1},
-    )
-    answer = stages("deploy", "--stage", "canary", "--package", str(versions[0]))
-    assert answer.code == 0, answer.text
-    bad = stages.failing_version(versions[1])
-    runtime = stages.account.client("sagemaker-runtime")
-    ended = threading.Event()
-
-    def ask() -> None:
-        while not ended.wait(0.2):
-            with contextlib.suppress(runtime.exceptions.ModelError):
-                runtime.invoke_endpoint(
-                    EndpointName=name, Body=b"M,299,308.6,1645,33.4,22", ContentType="text/csv"
-                )
-
-    asking = threading.Thread(target=ask)
-    asking.start()
-    try:
-        answer = stages("deploy", "--stage", "canary")
-    finally:
-        ended.set()
-        asking.join()
-        stages.project.command("reject", str(bad), "--note", "fails")
-    assert answer.code == 4, answer.text
-    assert "fleet-errors" in answer.text
-    assert f"InService with version {versions[0]}" in answer.err
-    assert stages.live(name) == ("InService", versions[0])
-    assert stages("destroy", "--stage", "canary", "--captured-data").code == 0
-    assert stages.left(name) == {}
 
 
 def test_captured_data_stays_unless_it_is_asked_for(
