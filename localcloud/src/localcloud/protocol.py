@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from botocore.loaders import Loader
@@ -62,11 +62,16 @@ class Service:
         self._invalid = invalid
         self._invalid_in = dict(invalid_in or {})
         self._beyond = beyond
-        self.model: ServiceModel = service_model(name)
         self.operations = dict(operations)
-        unknown = set(self.operations) - set(self.model.operation_names)
+
+    @cached_property
+    def model(self) -> ServiceModel:
+        """Botocore's model, loaded at the first call. Raises ValueError for unknown operations."""
+        model = service_model(self.name)
+        unknown = set(self.operations) - set(model.operation_names)
         if unknown:
-            raise ValueError(f"{name} has no operation {sorted(unknown)} in botocore's model")
+            raise ValueError(f"{self.name} has no operation {sorted(unknown)} in botocore's model")
+        return model
 
     def speaks(self, protocol: str) -> bool:
         """Whether clients of this service speak a protocol, by botocore's name of it."""
@@ -100,7 +105,18 @@ class Service:
 @cache
 def service_model(name: str) -> ServiceModel:
     """Botocore's model of a service, loaded once."""
-    return ServiceModel(Loader().load_service_model(name, "service-2"), name)
+    return ServiceModel(_without_texts(Loader().load_service_model(name, "service-2")), name)
+
+
+def _without_texts(model: Any) -> Any:
+    """A model without its documentation, which is most of it and which nobody reads here."""
+    if isinstance(model, dict):
+        return {
+            key: _without_texts(value)
+            for key, value in model.items()
+            if key != "documentation" or not isinstance(value, str)
+        }
+    return [_without_texts(each) for each in model] if isinstance(model, list) else model
 
 
 def _answer(operation: OperationModel, document: Document) -> Document:

@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS parts (
     PRIMARY KEY (upload, number)) WITHOUT ROWID;
 """
 _BUSY_SECONDS = 30.0
+_CACHE_KIB = 256  # of each thread; the system caches the file for all of them
 
 
 class Index:
@@ -62,6 +63,7 @@ class Index:
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             self._local.connection = connection
         return connection
 
