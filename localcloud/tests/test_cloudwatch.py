@@ -203,6 +203,7 @@ def test_metric_data_answers_metrics_and_math_in_pages(cloudwatch: Any) -> None:
     assert paged == values
 
 
+@pytest.mark.slow
 def test_an_alarm_rings_and_stops_by_the_data_and_tells_its_topic(own: TestCloud) -> None:
     """Within a second of the evaluation: the periods of this data have already ended."""
     cloudwatch, sns, sqs = (client_of(own, name) for name in ("cloudwatch", "sns", "sqs"))

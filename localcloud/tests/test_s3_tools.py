@@ -32,6 +32,7 @@ def aws(aws_environment):
     return run
 
 
+@pytest.mark.slow
 def test_the_cli_copies_syncs_lists_presigns_and_removes(aws, s3, bucket, tmp_path):
     folder = tmp_path / "folder"
     (folder / "deep er").mkdir(parents=True)

@@ -26,6 +26,7 @@ def run(name, *words):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_engine_overhead_ends_with_its_ratios():
     """The worse of the two shapes is the ratio that counts, and an overhead is part of a wall."""
     figures = run("engine_overhead.py", "--steps", "2", "--runs", "1")

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+import requests
 import served_model
 from moto.server import ThreadedMotoServer
 
@@ -42,12 +43,22 @@ class Stage:
 
 
 @pytest.fixture(scope="session")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A stage's resources, reached by the environment alone, as the functions reach them."""
-    document, model = served_model.train(tmp_path_factory.mktemp("stage"))
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]:
+    """A model's deployment.json, and the model."""
+    return served_model.train(tmp_path_factory.mktemp("stage"))
+
+
+@pytest.fixture(scope="module")
+def account(trained: tuple[dict[str, Any], Any]) -> Iterator[Stage]:
+    """A stage's resources, reached by the environment alone, as the functions reach them.
+
+    moto's backends are the process's: other modules' tests use, and empty, the same ones.
+    """
+    document, model = trained
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    requests.post(f"http://{host}:{port}/moto-api/reset", timeout=10)
     with served_model.serve(model) as runtime, pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN"):
             patch.delenv(name, raising=False)

@@ -30,9 +30,13 @@ ROWS = [
     "L,340.5,390.1,1500,41.0,10",
 ]
 
-pytestmark = pytest.mark.skipif(
-    "STAGE_URL" in os.environ and "STAGE_TOKEN" not in os.environ, reason="STAGE_TOKEN is missing"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        "STAGE_URL" in os.environ and "STAGE_TOKEN" not in os.environ,
+        reason="STAGE_TOKEN is missing",
+    ),
+]
 scripted = pytest.mark.skipif("STAGE_URL" in os.environ, reason="needs an endpoint that it scripts")
 access = os.environ.get("STAGE_TOKEN", TOKEN)
 

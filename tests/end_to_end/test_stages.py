@@ -14,6 +14,8 @@ from stage_line import Stages
 from deploy_endpoint import stack
 from localcloud.testing import localcloud
 
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
+
 STAGE = "trial"
 OTHER = ("--parameter", "Seed=1")
 
