@@ -9,6 +9,8 @@ LOCKS := requirements/project.txt requirements/uv.txt
 CLOUD := $(BIN)/localcloud exec --
 
 export PYTHONWARNINGS ?= ignore::DeprecationWarning
+# Without compiled modules every process here would compile some thousand files anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup demo test test-slow lint lint-templates format bench up down lock clean help
 
@@ -34,10 +36,11 @@ demo: setup  ## the whole pipeline on this machine: data -> training -> gate -> 
 	@echo "Written to build/demo.json. localcloud is still up; stop it with: make down"
 
 test: setup  ## the tests (some minutes)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow and not alone"
 
-test-slow: setup  ## the tests that take longer
-	@$(BIN)/python -m pytest -m slow
+test-slow: setup  ## faults, kills, browsers; then loads and benchmarks, one at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	@$(BIN)/python -m pytest -m alone
 
 lint: setup  ## what the hooks check
 	@$(BIN)/ruff check .

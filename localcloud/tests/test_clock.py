@@ -25,7 +25,7 @@ from waiting import finish, wait_until
 from localcloud.clock import VARIABLE
 from localcloud.testing import TestCloud, localcloud
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
 HOUR, DAY = 3600.0, 86_400.0
 LONGEST = 60.0
 

@@ -58,6 +58,7 @@ def test_up_twice_is_up_once_and_what_is_stored_survives_down(tmp_path: Path) ->
         )
 
 
+@pytest.mark.slow
 def test_a_killed_server_leaves_no_process_and_its_work_is_reported_failed(tmp_path: Path) -> None:
     mark = tmp_path / "alive"
     beat = f"(open({str(mark)!r}, 'w').close(), time.sleep(0.05))"

@@ -22,6 +22,7 @@ from localcloud.addresses import SERVER_FILE
 from localcloud.testing import localcloud
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.integration,
     pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc"),
 ]
@@ -141,7 +142,6 @@ def test_what_had_failed_stays_so_and_runs_nothing(house: House) -> None:
     house.drop("failed")
 
 
-@pytest.mark.slow
 def test_what_cannot_come_up_again_is_out_of_service_until_it_is_put_right(house: House) -> None:
     house.config("needs-data", says("data"))
     house.endpoint("needs-data", "needs-data")

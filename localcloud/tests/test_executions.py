@@ -491,6 +491,7 @@ def test_execution_variables_hold_what_they_name(run: Runner) -> None:
     assert said[6].rstrip(",") == job.rpartition("/")[2]
 
 
+@pytest.mark.slow
 def test_an_execution_that_was_killed_goes_on_with_a_retry(tmp_path: Path) -> None:
     state = tmp_path / "state"
     go = tmp_path / "go"

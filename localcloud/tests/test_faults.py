@@ -27,7 +27,7 @@ from localcloud.sagemaker.listing import Listing, choose
 from localcloud.store import Store
 from localcloud.testing import localcloud
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
 CALLER = Caller("000000000000", "us-east-1")
 
 

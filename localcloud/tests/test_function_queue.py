@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from function_fixtures import ROLE, zipped
 
 from localcloud.containers.environments import Images
@@ -87,6 +88,7 @@ def test_a_failing_event_is_tried_three_times_with_pauses_and_one_id(tmp_path: P
     assert float(times[2]) - float(times[1]) >= 0.6
 
 
+@pytest.mark.slow
 def test_an_attempt_that_is_due_later_is_made_after_a_restart(tmp_path: Path) -> None:
     tried = tmp_path / "tried"
     with functions(tmp_path / "state", (1.0, 600.0)) as call:

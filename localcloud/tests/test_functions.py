@@ -591,6 +591,7 @@ def test_a_killed_server_of_a_function_is_back_at_once(maker: Maker) -> None:
     wait_until(lambda: not is_alive(process))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 @pytest.mark.parametrize("how", ["down", "kill"])
 def test_functions_events_and_policies_survive_the_gateway(tmp_path: Path, how: str) -> None:

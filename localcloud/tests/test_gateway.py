@@ -232,6 +232,7 @@ def test_a_compressed_body_is_unpacked_or_refused(cloud: TestCloud, body: bytes,
     assert answer.code == code
 
 
+@pytest.mark.slow  # it waits for the server's own time-out
 def test_slow_clients_hold_nobody_up_for_ever(cloud: TestCloud) -> None:
     """As many as the server has threads stop in the middle of a request."""
     begun = [head("100")[:60], head("100") + b"{"]

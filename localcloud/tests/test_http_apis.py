@@ -734,6 +734,7 @@ def test_no_request_is_lost_when_the_function_changes(api: Api, maker: Maker, ga
     assert {answer.body for answer in answers} >= {"new 0", "new 1", "new 2"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the data plane is found in /proc")
 @pytest.mark.parametrize("how", ["data plane", "gateway", "down"])
 def test_apis_answer_again_after_a_kill_or_a_restart(tmp_path: Path, how: str) -> None:

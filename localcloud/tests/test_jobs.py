@@ -310,15 +310,9 @@ SLOW = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LINUX, reason="reads /proc")
-@pytest.mark.parametrize(
-    "victim",
-    [
-        "gateway",
-        pytest.param("server", marks=pytest.mark.slow),
-        pytest.param("job", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("victim", ["gateway", "server", "job"])
 def test_a_kill_leaves_no_process_and_no_half_model(victim: str, tmp_path: Path) -> None:
     state = tmp_path / "state"
     with localcloud(state) as cloud:
@@ -344,6 +338,7 @@ def test_a_kill_leaves_no_process_and_no_half_model(victim: str, tmp_path: Path)
         assert jobs.process("pass")["ProcessingJobStatus"] == "Completed"
 
 
+@pytest.mark.slow
 def test_the_next_start_removes_folders_of_jobs_that_ended_well(tmp_path: Path) -> None:
     """A kill between a job's end and the removal of its folder leaves the folder."""
     state = tmp_path / "state"

@@ -23,7 +23,7 @@ from localcloud.addresses import SERVER_FILE
 from localcloud.testing import TestCloud, localcloud
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.alone,
     pytest.mark.integration,
     pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc"),
 ]

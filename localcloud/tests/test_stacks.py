@@ -43,6 +43,7 @@ def topics(stacks: Builder) -> list[str]:
     return sorted(each["TopicArn"].rpartition(":")[2] for each in listed)
 
 
+@pytest.mark.slow  # the AWS CLI asks for a stack's status every 30 s
 def test_the_aws_cli_deploys_a_template_and_then_a_change_of_it(stacks: Builder) -> None:
     def deploy(*words: str) -> subprocess.CompletedProcess[str]:
         aws = Path(sys.executable).with_name("aws")

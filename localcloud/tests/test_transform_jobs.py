@@ -380,6 +380,7 @@ def test_an_object_that_is_replaced_meanwhile_is_transformed_as_it_was(batch: Ba
     assert batch.outputs(job) == {"a.csv.out": "first", "b.csv.out": "second"}
 
 
+@pytest.mark.slow
 def test_what_a_killed_localcloud_left_is_failed_at_the_next_start(tmp_path: Path) -> None:
     slow = ECHO.replace("    return body", "    import time\n    print('at work', flush=True)\n"
                         "    time.sleep(60)\n    return body")  # fmt: skip

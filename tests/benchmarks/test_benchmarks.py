@@ -26,7 +26,7 @@ def run(name, *words):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_engine_overhead_ends_with_its_ratios():
     """The worse of the two shapes is the ratio that counts, and an overhead is part of a wall."""
     figures = run("engine_overhead.py", "--steps", "2", "--runs", "1")
@@ -36,7 +36,7 @@ def test_engine_overhead_ends_with_its_ratios():
     assert 0 < figures["parallel_ratio"] < figures["parallel_wall_ratio"]
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_serving_containers_ends_with_its_figures():
     """Nothing is free: a start, a restart and a request all take some time."""
     figures = run("serving_containers.py", "--seconds", "0.5", "--runs", "1")
@@ -46,7 +46,7 @@ def test_serving_containers_ends_with_its_figures():
     assert 0 < figures["start_seconds"] < 30
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_http_api_ends_with_its_figures():
     """A function costs more than a refusal, a cold start more than its initialisation."""
     figures = run("http_api.py", "--seconds", "0.3", "--starts", "2")
@@ -56,7 +56,7 @@ def test_http_api_ends_with_its_figures():
     assert figures["guarded_4_per_second"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_pipeline_overhead_ends_with_its_ratios():
     """Each ratio is what its two figures say."""
     figures = run("pipeline_overhead.py", "--rows", "2000", "--runs", "1")
@@ -72,7 +72,7 @@ def test_pipeline_overhead_ends_with_its_ratios():
         assert figures[ratio] == pytest.approx(expected, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.alone
 def test_serving_ends_with_its_ratios():
     """Each ratio is what its figures say; every answer was right, or it would not end."""
     figures = run("serving.py", "--quick")

@@ -30,7 +30,7 @@ from test_survival import field
 from localcloud.addresses import HOST
 from localcloud.testing import localcloud
 
-pytestmark = [pytest.mark.slow, pytest.mark.integration]
+pytestmark = [pytest.mark.alone, pytest.mark.integration]
 
 ROWS = 60
 SERVED = "predictive-maintenance-serve"

@@ -29,7 +29,7 @@ from stage_line import Stages
 from deploy_endpoint.api import reading
 from localcloud.testing import localcloud
 
-pytestmark = [pytest.mark.slow, pytest.mark.integration]
+pytestmark = [pytest.mark.alone, pytest.mark.integration]
 
 STAGE = "trial"
 CANARY = "canary"

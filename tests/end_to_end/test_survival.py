@@ -32,6 +32,7 @@ def test_registry_data_and_executions_survive_down_and_up(
     assert command("doctor").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up in /proc")
 def test_a_killed_gateway_costs_the_running_step_and_nothing_else(
     first: Finished, project: Project, cloud: TestCloud

@@ -3,9 +3,6 @@
 import dataclasses
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -75,16 +72,6 @@ def statements(of: str | Stage = "production", **changes: str) -> dict[tuple[str
         for role, policy in policies(of, **changes).items()
         for each in policy["Statement"]
     }
-
-
-def test_cfn_lint_has_nothing_to_say() -> None:
-    linted = subprocess.run(
-        [Path(sys.executable).parent / "cfn-lint", "--template", parameters.TEMPLATE],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (linted.returncode, linted.stdout) == (0, "")
 
 
 def test_the_template_is_small_enough_to_be_passed_as_it_is() -> None:
