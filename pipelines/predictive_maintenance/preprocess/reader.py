@@ -8,6 +8,7 @@ import codecs
 import csv
 import hashlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,27 @@ class RawData:
     sha256: str
     ignored: tuple[str, ...]
 
-    def select(self, rows: npt.NDArray[np.int64]) -> "RawData":
-        """Give the rows of these indices as a table of their own."""
-        columns = {name: values[rows] for name, values in self.columns.items()}
-        return RawData(columns, self.label[rows], self.sha256, self.ignored)
+    def deal(self, *parts: npt.NDArray[np.int64]) -> "list[RawData]":
+        """Give the rows of each of these indices as a table of its own, and keep no column.
+
+        It goes column by column, so that the rows are never in memory twice.
+        """
+        columns: list[dict[str, npt.NDArray[Any]]] = [{} for _ in parts]
+        for name in list(self.columns):
+            values = self.columns.pop(name)
+            for rows, dealt in zip(parts, columns, strict=True):
+                dealt[name] = values[rows]
+        return [
+            RawData(dealt, self.label[rows], self.sha256, self.ignored)
+            for rows, dealt in zip(parts, columns, strict=True)
+        ]
+
+    def blocks(self, size: int) -> "Iterator[RawData]":
+        """Give the rows as views of at most ``size`` rows each, in order."""
+        for start in range(0, self.label.size, size):
+            here = slice(start, start + size)
+            columns = {name: values[here] for name, values in self.columns.items()}
+            yield RawData(columns, self.label[here], self.sha256, self.ignored)
 
 
 def read(folder: Path) -> RawData:
@@ -156,12 +174,14 @@ def _read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:
         raise DataError(explain(path))
     chunked = {name: table[name] for name in _NEEDED}
     del table
-    columns = {
-        column.name: _to_numpy(chunked.pop(column.name), column) for column in schema.COLUMNS
-    }
-    label = _concatenate(chunked.pop(schema.LABEL))
     # Arrow keeps what is freed, and its parser's buffers are as large as the table.
-    pa.default_memory_pool().release_unused()
+    give_back = pa.default_memory_pool().release_unused
+    columns = {}
+    for column in schema.COLUMNS:
+        give_back()
+        columns[column.name] = _to_numpy(chunked.pop(column.name), column)
+    label = _concatenate(chunked.pop(schema.LABEL))
+    give_back()
     good = all(_follows(columns[column.name], column) for column in schema.COLUMNS)
     if not good or not ((label == 0) | (label == 1)).all():
         raise DataError(explain(path) or f"{path.name}: a value breaks the contract")

@@ -26,21 +26,20 @@ def write(output: Path, data: RawData, parts: Split) -> None:
     The featurizer is fitted on the training part. The same data and parts give the same bytes in
     one environment; a file appears whole or not at all.
     """
-    train = data.select(parts.train)
+    train, validation, test = data.deal(parts.train, parts.validation, parts.test)
     description = _describe(data, train)
-    train_rows = _tabulate(train)
-    featurizer = fitted.build().fit(train_rows)
+    featurizer = fitted.build().fit(_tabulate(train))
     with _replacing(output / "featurizer" / "model.tar.gz") as path:
         path.write_bytes(archive.pack(featurizer))
     # Arrow prints numbers on one processor and without Python's lock, so the features are computed
     # meanwhile on another one.
     with ThreadPoolExecutor(1) as beside:
-        waiting = [beside.submit(_write_rows, output / "baseline" / "train.csv", train_rows)]
+        waiting = [
+            beside.submit(_write_rows, output / "baseline" / "train.csv", train),
+            beside.submit(_write_rows, output / "test" / "rows.csv", test),
+        ]
         _write_features(output / "train", featurizer, train)
-        del train, train_rows
-        _write_features(output / "validation", featurizer, data.select(parts.validation))
-        test = data.select(parts.test)
-        waiting.append(beside.submit(_write_rows, output / "test" / "rows.csv", _tabulate(test)))
+        _write_features(output / "validation", featurizer, validation)
         _write_features(output / "test", featurizer, test)
         for each in waiting:
             each.result()
@@ -60,21 +59,20 @@ def _write_features(folder: Path, featurizer: FunctionTransformer, rows: RawData
 
 def _featurize(featurizer: FunctionTransformer, rows: RawData) -> Iterator[table.Block]:
     """Give features and labels in blocks that stay in the processor's cache."""
-    for start in range(0, rows.label.size, table.BLOCK_ROWS):
-        here = slice(start, start + table.BLOCK_ROWS)
+    for block in rows.blocks(table.BLOCK_ROWS):
         columns = {
-            column.name: _spell(column, rows.columns[column.name][here])
-            for column in schema.COLUMNS
+            column.name: _spell(column, block.columns[column.name]) for column in schema.COLUMNS
         }
-        yield featurizer.transform(columns), rows.label[here]
+        yield featurizer.transform(columns), block.label
 
 
-def _write_rows(target: Path, rows: pa.Table) -> None:
+def _write_rows(target: Path, rows: RawData) -> None:
     options = pa.csv.WriteOptions(include_header=False, quoting_style="none")
     with _replacing(target) as path, path.open("wb") as file:
         # Arrow would put the names in quotes.
-        file.write((",".join(rows.column_names) + "\n").encode())
-        pa.csv.write_csv(rows, file, write_options=options)
+        file.write((",".join(schema.COLUMN_NAMES) + "\n").encode())
+        for block in rows.blocks(table.BLOCK_ROWS):
+            pa.csv.write_csv(_tabulate(block), file, write_options=options)
 
 
 def _describe(data: RawData, train: RawData) -> dict[str, Any]:
