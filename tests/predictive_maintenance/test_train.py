@@ -18,6 +18,7 @@ from modelling import QUICK, environment, train_quickly, write_splits
 from pipelines.predictive_maintenance import table
 from pipelines.predictive_maintenance.features import FEATURE_NAMES, MONOTONE
 from pipelines.predictive_maintenance.train import hyperparameters, train
+from pipelines.predictive_maintenance.train import model as training
 from pipelines.predictive_maintenance.train.threshold import choose_threshold
 
 REPOSITORY = Path(__file__).parents[2]
@@ -158,6 +159,20 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(tmp_path):
     a, b, c = ((tmp_path / model / "xgboost-model.ubj").read_bytes() for model in "abc")
     assert a == b
     assert a != c
+
+
+def test_many_rows_binned_by_a_sample_train_as_good_a_model(tmp_path, monkeypatch):
+    write_splits(tmp_path, 9_000)
+    losses, models = [], []
+    for name, sketched in (("all", 10**9), ("sample", 1_000), ("again", 1_000)):
+        monkeypatch.setattr(training, "_SKETCHED_ROWS", sketched)
+        assert train.main(QUICK, environment(tmp_path, name)) == 0
+        features, label = table.read(tmp_path / "test")
+        p = load(tmp_path, name).inplace_predict(features).astype(float)
+        losses.append(-np.mean(np.where(label > 0, np.log(p), np.log1p(-p))))
+        models.append((tmp_path / name / "xgboost-model.ubj").read_bytes())
+    assert models[0] != models[1] == models[2]
+    assert losses[1] < 1.05 * losses[0]
 
 
 @pytest.mark.parametrize(
