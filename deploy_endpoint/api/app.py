@@ -50,7 +50,7 @@ class Stage:
     def endpoint(self) -> Endpoint:
         """Its endpoint."""
         runtime = settings.client("sagemaker-runtime")
-        return Endpoint(self.settings.endpoint_name, runtime, self.health.in_service)
+        return Endpoint(self.settings.endpoint_name, runtime, lambda: self.health.state().answers)
 
 
 stage = Stage()
@@ -78,17 +78,16 @@ def predict(request: Request) -> Response:
 
 
 def show_health(request: Request) -> Response:
-    """Answer GET /health: 503 unless the endpoint is InService."""
+    """Answer GET /health: 503 unless the endpoint answers, as it does while it is updated."""
     state = stage.health.state()
-    healthy = state.status == health.IN_SERVICE
     document = {
-        "healthy": healthy,
+        "healthy": state.answers,
         "endpoint": {"name": stage.settings.endpoint_name, "status": state.status},
         "model_version": state.model_version,
         "model_package_arn": state.model_package_arn,
         "request_id": request.request_id,
     }
-    return exchange.answer(document, 200 if healthy else 503)
+    return exchange.answer(document, 200 if state.answers else 503)
 
 
 def show_schema(request: Request) -> Response:

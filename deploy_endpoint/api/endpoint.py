@@ -41,7 +41,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A SageMaker endpoint that takes and gives csv; ``in_service`` says whether it serves."""
+    """A SageMaker endpoint that takes and gives csv; ``in_service`` says whether it answers."""
 
     name: str
     runtime: Any

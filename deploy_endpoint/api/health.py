@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-IN_SERVICE: Final = "InService"
+# An endpoint answers while it is updated.
+ANSWERING: Final = {"InService", "Updating", "SystemUpdating", "RollingBack"}
 MISSING: Final = "Missing"
 UNKNOWN: Final = "Unknown"
 SECONDS: Final = 5.0
@@ -24,6 +25,11 @@ class State:
     def model_version(self) -> str | None:
         """The version that serves; None when it is not known."""
         return self.model_package_arn.rpartition("/")[2] if self.model_package_arn else None
+
+    @property
+    def answers(self) -> bool:
+        """Whether the endpoint takes requests."""
+        return self.status in ANSWERING
 
 
 class Health:
@@ -48,10 +54,6 @@ class Health:
         if self._seen is None or now - self._seen[0] >= SECONDS:
             self._seen = (now, self._look())
         return self._seen[1]
-
-    def in_service(self) -> bool:
-        """Whether the endpoint answers; it does while it is updated."""
-        return self.state().status in {IN_SERVICE, "Updating", "SystemUpdating", "RollingBack"}
 
     def _look(self) -> State:
         try:

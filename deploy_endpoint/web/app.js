@@ -128,7 +128,7 @@ async function showHealth(schema) {
   const found = await call("health").catch(() => null);
   if (!found?.document?.endpoint) return;
   const { healthy, endpoint } = found.document;
-  const state = healthy ? "in service" : `endpoint ${endpoint.status}`;
+  const state = endpoint.status === "InService" ? "in service" : `endpoint ${endpoint.status}`;
   place.replaceChildren(
     el("span", { class: healthy ? "dot good" : "dot bad", "aria-hidden": "true" }),
     `Version ${schema.model_version} · ${state}`,
