@@ -100,7 +100,7 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
     objects = ObjectStore(tmp_path / "s3")
     objects.create_bucket("000000000000", "us-east-1", "captured")
     counts: list[dict[str, Any]] = []
-    traffic = Traffic(tmp_path, "000000000000", objects, counts.extend)
+    traffic = Traffic(tmp_path, "000000000000", objects, {"endpoints": counts.extend})
     traffic.open(listener)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = Plane(tmp_path, traffic, objects, url, counts)
@@ -114,7 +114,7 @@ def plane(tmp_path: Path) -> Iterator[Plane]:
 def test_nobody_is_refused_before_all_routes_are_known(plane: Plane, tmp_path: Path) -> None:
     """A data plane that starts is told first, and answers then."""
     listener = socket.create_server(("127.0.0.1", 0))
-    traffic = Traffic(tmp_path / "second", "000000000000", plane.objects, lambda _counts: None)
+    traffic = Traffic(tmp_path / "second", "000000000000", plane.objects, {})
     fleet = plane.serve("early", "early")
     began = time.monotonic()
     traffic.route(CALLER, "early", [fleet])
@@ -391,7 +391,7 @@ def test_a_cut_off_line_of_a_killed_process_is_left_out(plane: Plane, tmp_path: 
     (folder / "torn.json").write_text(json.dumps(note))
     (folder / "torn.jsonl").write_text('{"a": 1}\n{"b": ')
     listener = socket.create_server(("127.0.0.1", 0))
-    again = Traffic(tmp_path, "000000000000", plane.objects, lambda _: None)
+    again = Traffic(tmp_path, "000000000000", plane.objects, {})
     again.open(listener)
     again.close()
     assert plane.objects.get("captured", "k.jsonl").path.read_text() == '{"a": 1}\n'

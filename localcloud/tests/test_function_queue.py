@@ -35,7 +35,7 @@ def functions(state: Path, pauses: tuple[float, float]) -> Iterator[Call]:
     objects = ObjectStore(state / "s3")
     packages = Packages(objects, "http://127.0.0.1:1")
     ground = Ground(runtime, packages, state / "functions", lambda region: {"AWS_REGION": region})
-    traffic = Traffic(state, "000000000000", objects, lambda _counts: None)
+    traffic = Traffic(state, "000000000000", objects, {})
     running = Lambda(store, ground, Logs(store), traffic, pauses)
     running.restore()
     try:

@@ -734,6 +734,51 @@ def test_no_request_is_lost_when_the_function_changes(api: Api, maker: Maker, ga
     assert {answer.body for answer in answers} >= {"new 0", "new 1", "new 2"}
 
 
+# --- metrics ------------------------------------------------------------------------------------
+
+
+def test_requests_are_counted_by_api_and_stage_and_set_alarms_off(
+    programmed: Callable[[Any], Answer], api: Api, client: Client
+) -> None:
+    cloudwatch = client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName=f"errors-{api.id}", Namespace="AWS/ApiGateway", MetricName="5xx",
+        Dimensions=[{"Name": "ApiId", "Value": api.id}], Statistic="Sum", Period=10,
+        EvaluationPeriods=1, Threshold=2, ComparisonOperator="GreaterThanOrEqualToThreshold",
+        TreatMissingData="notBreaching",
+    )  # fmt: skip
+    began = int(time.time()) - 1
+    statuses = [programmed(result).status for result in ("well", "raise", {"statusCode": 418})]
+    statuses += [programmed("raise").status, api.ask("GET", "/nowhere").status]
+    assert statuses == [200, 500, 418, 500, 404]
+
+    def read(name: str, statistic: str, **dimensions: str) -> float:
+        found = cloudwatch.get_metric_statistics(
+            Namespace="AWS/ApiGateway", MetricName=name, StartTime=began,
+            EndTime=time.time() + 60, Period=3600, Statistics=[statistic],
+            Dimensions=[
+                {"Name": key, "Value": value}
+                for key, value in {"ApiId": api.id, **dimensions}.items()
+            ],
+        )["Datapoints"]  # fmt: skip
+        return float(sum(point[statistic] for point in found))
+
+    wait_until(lambda: read("Count", "Sum") == 5)
+    assert (read("4xx", "Sum"), read("5xx", "Sum", Stage="$default")) == (2, 2)
+    assert read("5xx", "SampleCount") == 5
+    # What has no route has no integration.
+    assert read("IntegrationLatency", "SampleCount") == 4
+    assert 0 < read("IntegrationLatency", "Maximum") <= read("Latency", "Maximum") < 60_000
+    assert read("DataProcessed", "Sum") > 0
+
+    def state() -> str:
+        (alarm,) = cloudwatch.describe_alarms(AlarmNames=[f"errors-{api.id}"])["MetricAlarms"]
+        return str(alarm["StateValue"])
+
+    wait_until(lambda: state() == "ALARM", seconds=30)
+    cloudwatch.delete_alarms(AlarmNames=[f"errors-{api.id}"])
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the data plane is found in /proc")
 @pytest.mark.parametrize("how", ["data plane", "gateway", "down"])

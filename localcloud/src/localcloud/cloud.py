@@ -17,6 +17,7 @@ from localcloud.aws_records import AwsRecords
 from localcloud.clock import Clock
 from localcloud.cloudformation.service import CloudFormation
 from localcloud.cloudwatch.endpoint_metrics import EndpointMetrics
+from localcloud.cloudwatch.http_api_metrics import HttpApiMetrics
 from localcloud.cloudwatch.service import CloudWatch
 from localcloud.containers.environments import Images
 from localcloud.containers.errors import ContainerError
@@ -91,8 +92,11 @@ class Cloud:
             TransformJobs(models, logs, job_environment),
         )
         self.jobs.end_leftovers()
-        endpoint_metrics = EndpointMetrics(self.cloudwatch.metrics, ACCOUNT)
-        self.traffic = Traffic(state, ACCOUNT, objects, endpoint_metrics.record)
+        counts = {
+            "endpoints": EndpointMetrics(self.cloudwatch.metrics, ACCOUNT).record,
+            "http_apis": HttpApiMetrics(self.cloudwatch.metrics, ACCOUNT).record,
+        }
+        self.traffic = Traffic(state, ACCOUNT, objects, counts)
         self.functions = Lambda(
             self.store,
             FunctionGround(

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -88,13 +88,13 @@ class Traffic:
         state: Path,
         account: str,
         objects: ObjectStore,
-        count: Callable[[list[Document]], None],
+        counts: Mapping[str, Callable[[list[Document]], None]],
     ) -> None:
-        """`count` is told every second what was answered, by region, endpoint and variant."""
+        """`counts` are told every second what was answered, of endpoints and of HTTP APIs."""
         self._state = state
         self._account = account
         self._objects = objects
-        self._count = count
+        self._counts = counts
         self._captures = state / "captures"
         self._standing: dict[tuple[str, ...], Document] = {}
         """The orders that hold, which a new data plane is given again."""
@@ -275,10 +275,11 @@ class Traffic:
 
     def _hear(self, message: Document) -> None:
         if "counts" in message:
-            try:
-                self._count(message["counts"])
-            except Exception:  # noqa: BLE001 - what is not counted must not end what is answered
-                _log.exception("endpoint metrics could not be stored")
+            for kind, counts in message["counts"].items():
+                try:
+                    self._counts[kind](counts)
+                except Exception:  # noqa: BLE001 - what is not counted must not end what is answered
+                    _log.exception("metrics of %s could not be stored", kind)
         elif "captured" in message:
             self._deliver(self._captures / message["captured"])
         elif "done" in message:

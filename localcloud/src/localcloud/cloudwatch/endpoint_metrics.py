@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+from localcloud.cloudwatch import counted
 from localcloud.cloudwatch.metrics import Metrics
 from localcloud.cloudwatch.statistics import Datum
 from localcloud.protocol import Caller, Document
@@ -19,7 +20,7 @@ _TIMED = {"ModelLatency": "model", "OverheadLatency": "overhead"}
 
 
 class EndpointMetrics:
-    """What `Traffic` tells its counts to.
+    """Keeps what `Traffic` hears.
 
     Each metric is kept by endpoint and variant, and again with the endpoint configuration, which
     tells the new fleet of a rollout from the old one. The average of errors is their rate.
@@ -44,16 +45,8 @@ def _data(count: Document, dimensions: dict[str, str]) -> Iterator[Datum]:
     moment, requests = count["time"], count["requests"]
     if not requests:
         return
-    yield Datum("Invocations", dimensions, moment, "None", requests, requests, 1.0, 1.0)
+    yield counted.total("Invocations", dimensions, moment, requests)
     for name, key in _COUNTED.items():
-        errors = count[key]
-        low, high = float(errors == requests), float(errors > 0)
-        values = {0.0: float(requests - errors), 1.0: float(errors)}
-        yield Datum(name, dimensions, moment, "None", requests, errors, low, high, values)
+        yield counted.share(name, dimensions, moment, count[key], requests)
     for name, key in _TIMED.items():
-        spread = count[key]
-        values = {value: float(times) for value, times in spread["values"]}
-        yield Datum(
-            name, dimensions, moment, "Microseconds", requests, spread["total"],
-            spread["minimum"], spread["maximum"], values,
-        )  # fmt: skip
+        yield counted.spread(name, dimensions, moment, "Microseconds", requests, count[key])

@@ -109,9 +109,9 @@ class DataPlane:
                 self._tell_counts()
 
     def _tell_counts(self) -> None:
-        counts = self._counters.take()
-        if counts:
-            self._tell({"counts": counts})
+        counts = {"endpoints": self._counters.take(), "http_apis": self._apis.counts.take()}
+        if told := {kind: each for kind, each in counts.items() if each}:
+            self._tell({"counts": told})
 
     def _tell(self, message: Document) -> None:
         if self._writer is not None and not self._writer.is_closing():

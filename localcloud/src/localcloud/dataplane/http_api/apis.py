@@ -13,6 +13,7 @@ from localcloud.dataplane.functions import Functions
 from localcloud.dataplane.http_api.access_logs import AccessLog
 from localcloud.dataplane.http_api.authorizers import Authorizer
 from localcloud.dataplane.http_api.cors import Cors
+from localcloud.dataplane.http_api.counts import Counts
 from localcloud.dataplane.http_api.exchange import Exchange, GatewayError, internal
 from localcloud.dataplane.http_api.results import JSON, Answered, answered
 from localcloud.dataplane.http_api.routes import Route, RouteTable
@@ -111,7 +112,8 @@ class Stage:
         except LostError as error:
             raise internal("The function's server ended while it had the event.") from error
         finally:
-            exchange.told["integration.latency"] = str(int((time.perf_counter() - began) * 1000))
+            exchange.integration_seconds = time.perf_counter() - began
+            exchange.told["integration.latency"] = str(int(exchange.integration_seconds * 1000))
         exchange.told["integration.integrationStatus"] = "200"
         if answer.function_error is not None:
             exchange.told["integration.status"] = "200"
@@ -150,6 +152,7 @@ class HttpApis:
     """Answers the requests of all APIs."""
 
     def __init__(self, functions: Functions) -> None:
+        self.counts = Counts()
         self._functions = functions
         self._apis: dict[str, Api] = {}
         self._logs: list[AccessLog] = []
@@ -181,10 +184,12 @@ class HttpApis:
         stage, below = place
         exchange = _exchange(scope, api, stage, below, path, began)
         if stage.log is None:
-            return await _reply(api, stage, exchange, scope, receive)
-        with stage.log.awaiting():
             reply = await _reply(api, stage, exchange, scope, receive)
-            stage.log.add(exchange, reply.status, len(reply.body))
+        else:
+            with stage.log.awaiting():
+                reply = await _reply(api, stage, exchange, scope, receive)
+                stage.log.add(exchange, reply.status, len(reply.body))
+        self.counts.add(exchange, reply)
         return reply
 
 

@@ -59,6 +59,8 @@ class Exchange:
     """What the authorizer gives along."""
     told: Document = field(default_factory=dict)
     """Further variables of the access log."""
+    integration_seconds: float | None = None
+    """How long the function had it."""
 
     def __post_init__(self) -> None:
         given = self.headers.get("x-amzn-trace-id")

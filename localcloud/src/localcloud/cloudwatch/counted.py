@@ -1,0 +1,33 @@
+"""Data points of what the data plane counted in a second."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from localcloud.cloudwatch.statistics import Datum
+from localcloud.protocol import Document
+
+Dimensions = Mapping[str, str]
+
+
+def total(name: str, dimensions: Dimensions, moment: float, requests: int) -> Datum:
+    """So many requests: a 1 for each."""
+    return Datum(name, dimensions, moment, "None", requests, requests, 1.0, 1.0)
+
+
+def share(name: str, dimensions: Dimensions, moment: float, part: int, requests: int) -> Datum:
+    """So many of the requests: 1 for each, 0 for the others, so that the average is a rate."""
+    low, high = float(part == requests), float(part > 0)
+    values = {0.0: float(requests - part), 1.0: float(part)}
+    return Datum(name, dimensions, moment, "None", requests, part, low, high, values)
+
+
+def spread(
+    name: str, dimensions: Dimensions, moment: float, unit: str, requests: int, told: Document
+) -> Datum:
+    """A number of each request, as `Spread.told` has them."""
+    values = {value: float(times) for value, times in told["values"]}
+    return Datum(
+        name, dimensions, moment, unit, requests, told["total"],
+        told["minimum"], told["maximum"], values,
+    )  # fmt: skip
