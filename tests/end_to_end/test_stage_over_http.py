@@ -212,11 +212,9 @@ def test_only_the_token_opens_the_stage(served: Served, versions: tuple[int, int
     served.check_sample(versions[0])
 
 
-def test_the_page_works_in_a_browser(served: Served, tmp_path: Path) -> None:
-    """The page's own tests, led to this stage."""
-    report = tmp_path / "page.xml"
-    module = "tests/deploy_endpoint/test_page.py"
-    words = [f"{module}::{name}" for name in BROWSER_TESTS]
+def led_to(served: Served, module: str, names: Sequence[str], report: Path) -> ET.Element:
+    """Run tests of a module on this stage; gives what they tell."""
+    words = [f"tests/deploy_endpoint/{module}::{name}" for name in names]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *words],
         cwd=ROOT,
@@ -227,10 +225,23 @@ def test_the_page_works_in_a_browser(served: Served, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
     (suite,) = ET.parse(report).getroot().iter("testsuite")  # noqa: S314 - we wrote it
+    assert int(suite.attrib["tests"]) == len(names)
+    return suite
+
+
+def test_the_specification_is_true_of_a_stage(served: Served, tmp_path: Path) -> None:
+    """Schemathesis, through the HTTP API with its authorizer and its limits."""
+    name = "test_schemathesis_finds_nothing_untrue"
+    suite = led_to(served, "test_api_openapi.py", [name], tmp_path / "specification.xml")
+    tell("schemathesis on a stage", {"s": float(suite.attrib["time"])})
+
+
+def test_the_page_works_in_a_browser(served: Served, tmp_path: Path) -> None:
+    """The page's own tests, led to this stage."""
+    suite = led_to(served, "test_page.py", BROWSER_TESTS, tmp_path / "page.xml")
     skipped = [each.attrib["message"] for each in suite.iter("skipped")]
     if skipped:
         pytest.skip(skipped[0])
-    assert int(suite.attrib["tests"]) == len(BROWSER_TESTS)
     tell("in a browser", {"tests": len(BROWSER_TESTS), "s": float(suite.attrib["time"])})
 
 
