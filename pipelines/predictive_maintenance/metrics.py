@@ -118,7 +118,8 @@ def logloss(label: Array, probability: Array) -> float:
 def _cumulate(label: Array, score: Array) -> Curve:
     """Count, for every distinct score from the highest down, the hits and rows at or above it."""
     # The order of equal scores does not show in what is returned.
-    order = np.argsort(-score)
+    falls = bool((score[:-1] >= score[1:]).all())
+    order = slice(None) if falls else np.argsort(-score)
     ranked = score[order]
     last_of_ties = np.append(np.flatnonzero(np.diff(ranked)), ranked.size - 1)
     hits = np.cumsum(label[order] > 0)[last_of_ties].astype(np.float64)

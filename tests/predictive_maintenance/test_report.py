@@ -10,6 +10,7 @@ from pipelines.predictive_maintenance import metrics
 from pipelines.predictive_maintenance.evaluate import model_quality, report
 from pipelines.predictive_maintenance.evaluate.findings import Evaluation, interval
 from pipelines.predictive_maintenance.evaluate.pictures import draw_curve
+from pipelines.predictive_maintenance.evaluate.raw_rows import RawRows
 
 COLUMNS = [
     {"name": "Type", "kind": "category", "categories": ("L", "M", "H")},
@@ -21,7 +22,10 @@ def evaluation(score=None):
     random = np.random.default_rng(1)
     label = (np.arange(400) % 8 == 0).astype(np.float32)
     noisy = np.clip(0.7 * label + random.normal(0.15, 0.15, 400), 0, 1).astype(np.float32)
-    rows = [["LMH"[index % 2], f"{index}.5"] for index in range(400)]
+    rows = RawRows.of(
+        [column["name"] for column in COLUMNS],
+        [["LMH"[index % 2], f"{index}.5"] for index in range(400)],
+    )
     return Evaluation(
         COLUMNS, rows, label, noisy if score is None else score, 0.5, {"a": 3.0, "b": 1.0}
     )

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import xgboost as xgb
 
 from pipelines.predictive_maintenance import metrics, table
@@ -148,7 +149,10 @@ def _load_schema(path: Path) -> dict[str, Any]:
 def _load_rows(path: Path, names: list[str]) -> RawRows:
     if not path.is_file():
         raise EvaluationError(f"{path} must hold the raw test rows; there is no file.")
-    rows = RawRows.read(path)
+    try:
+        rows = RawRows.read(path)
+    except pa.ArrowInvalid as error:
+        raise EvaluationError(f"{path}: {error}") from error
     if rows.names != names:
         raise EvaluationError(f"{path}: the columns are {rows.names}, the rule is {names}.")
     return rows

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pipelines.predictive_maintenance import metrics
 from pipelines.predictive_maintenance.evaluate.pictures import Estimate
+from pipelines.predictive_maintenance.evaluate.raw_rows import RawRows
 
 # Few rows lie between the sure ones, so the bins are wide there.
 _CALIBRATION_EDGES: Final = (0.0, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 1.0)
@@ -21,7 +22,7 @@ class Evaluation:
     """n test rows: raw values, labels, scores, and the booster's gain by feature."""
 
     columns: Sequence[dict[str, Any]]
-    rows: Sequence[Sequence[str]]
+    rows: RawRows
     label: npt.NDArray[np.float32]
     score: npt.NDArray[np.float32]
     threshold: float
@@ -40,14 +41,13 @@ class Evaluation:
     def by_category(self) -> dict[str, metrics.Confusion]:
         """Count the decisions apart for each value of the first category column."""
         column = next(i for i, each in enumerate(self.columns) if each["kind"] == "category")
-        kinds = np.array([row[column] for row in self.rows])
-        inside = {kind: kinds == kind for kind in self.columns[column]["categories"]}
-        reported = self.reported
-        return {
-            kind: metrics.confuse(self.label[chosen], reported[chosen])
-            for kind, chosen in inside.items()
-            if chosen.any()
-        }
+        places, kinds = self.rows.counted(column)
+        reported, found = self.reported, {}
+        for kind in self.columns[column]["categories"]:
+            if kind in kinds:
+                chosen = places == kinds.index(kind)
+                found[kind] = metrics.confuse(self.label[chosen], reported[chosen])
+        return found
 
     def calibration(self) -> list[Estimate]:
         """Compare predicted probabilities with found shares, in bins that hold any row."""

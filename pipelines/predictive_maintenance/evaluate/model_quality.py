@@ -40,10 +40,15 @@ def describe(label: Labels, score: Scores, threshold: float, seed: int) -> dict[
     roc_kept = thin(false_rate, true_rate)
     recall_kept = thin(recall, precision)
 
-    def evaluate(rows: npt.NDArray[np.intp]) -> Values:
-        return _evaluate(label[rows], score[rows], decision[rows])
+    # Ranked once: samples that keep the order need not be sorted again.
+    order = np.argsort(-score)
+    labels, ranked, decisions = label[order], score[order], decision[order]
 
-    values = evaluate(np.arange(label.size))
+    def evaluate(sample: npt.NDArray[np.bool_]) -> Values:
+        kept = sample[order]
+        return _evaluate(labels[kept], ranked[kept], decisions[kept])
+
+    values = evaluate(np.ones(label.size, dtype=bool))
     deviations = _deviate(evaluate, label.size, seed)
     scalars = {
         name: {"value": _jsonable(value), "standard_deviation": _jsonable(deviations[name])}
@@ -113,11 +118,15 @@ def _evaluate(label: Labels, score: Scores, decision: npt.NDArray[np.bool_]) -> 
 
 
 def _deviate(
-    evaluate: Callable[[npt.NDArray[np.intp]], Values], rows: int, seed: int
+    evaluate: Callable[[npt.NDArray[np.bool_]], Values], rows: int, seed: int
 ) -> dict[str, float]:
     generator = np.random.default_rng(seed)
     kept = round(rows * _SAMPLE_SHARE)
-    samples = [evaluate(generator.permutation(rows)[:kept]) for _ in range(_SAMPLES)]
+    samples = []
+    for _ in range(_SAMPLES):
+        sample = np.zeros(rows, dtype=bool)
+        sample[generator.permutation(rows)[:kept]] = True
+        samples.append(evaluate(sample))
     return {
         name: float(np.std([each[name] for each in samples])) if rows >= _FEWEST_ROWS else math.nan
         for name in samples[0]
