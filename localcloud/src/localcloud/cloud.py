@@ -122,7 +122,9 @@ class Cloud:
             autoscaling.targets.is_registered,
         )
         self.cloudformation = CloudFormation(self.store, objects, address)
-        steps = StepExecutor(self.store, self.jobs, self.tunings, models, registry)
+        steps = StepExecutor(
+            self.store, self.jobs, self.tunings, models, registry, self.functions.invoke
+        )
         self.executions = Executions(self.store, objects, pipelines, steps)
         self.executions.end_leftovers()
         sagemaker: dict[str, Operation] = {}

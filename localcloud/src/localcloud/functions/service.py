@@ -38,12 +38,14 @@ class Lambda:
         self._servers = Servers(records, ground, announcements.tell)
         announcements.servers = self._servers
         self._queue = Queue(store, self._servers, self._streams, pauses)
+        invocations = Invocations(records, self._servers, self._queue, self._streams)
+        self.invoke = invocations.invoke
         parts = (
             Functions(records, ground.packages, self._servers),
             Policies(records, announcements.tell),
             FunctionTags(records),
             Concurrency(records, self._servers, announcements.tell),
-            Invocations(records, self._servers, self._queue, self._streams),
+            invocations,
         )
         operations: dict[str, Operation] = {}
         for part in parts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.registry import Registry
 from localcloud.sagemaker.tunings import Tunings
+from localcloud.sagemaker.workflow import lambda_steps
 from localcloud.sagemaker.workflow.arguments import OPERATIONS
 from localcloud.sagemaker.workflow.cache import cache_key, remember, remembered
 from localcloud.sagemaker.workflow.conditions import holds
@@ -44,13 +47,21 @@ class StepExecutor:
     """Runs one step of an execution through the same calls that a client would make."""
 
     def __init__(
-        self, store: Store, jobs: Jobs, tunings: Tunings, models: Models, registry: Registry
+        self,
+        store: Store,
+        jobs: Jobs,
+        tunings: Tunings,
+        models: Models,
+        registry: Registry,
+        invoke: Callable[[Caller, Document], Document],
     ) -> None:
+        """`invoke` is Lambda's Invoke."""
         self._store = store
         self._jobs = jobs
         self._tunings = tunings
         self._models = models
         self._registry = registry
+        self._invoke = invoke
 
     def bind(self, caller: Caller, execution: Document, timeline: Timeline) -> Executor:
         """The executor of one execution's steps; all they start goes by its timeline."""
@@ -64,6 +75,8 @@ class StepExecutor:
                     return self._register(caller, step, values)
                 case "Model":
                     return self._model(caller, execution, step, values)
+                case "Lambda":
+                    return self._lambda(caller, step, values, show)
                 case "Fail":
                     message = str(values.resolve(step.arguments.get("ErrorMessage", "")))
                     show({"Fail": {"ErrorMessage": message[:3072]}})
@@ -127,6 +140,21 @@ class StepExecutor:
         package_arn = answer["ModelPackageArn"]
         package = self._registry.describe_package(caller, {"ModelPackageName": package_arn})
         return Outcome(package, {"RegisterModel": {"Arn": package_arn}})
+
+    def _lambda(self, caller: Caller, step: Step, values: Values, show: Show) -> Outcome:
+        """Have a function answer; a stop waits for it, as on AWS."""
+        arn = str(values.resolve(step.arguments["FunctionArn"]))
+        payload = json.dumps(values.resolve(step.arguments["Payload"])).encode()
+        show(lambda_steps.shown(arn, {}))
+        request = {"FunctionName": arn, "Payload": base64.b64encode(payload).decode()}
+        answer = self._invoke(caller, request)
+        if answer["FunctionError"] is not None:
+            raise StepFailed(lambda_steps.failure(answer["Payload"]))
+        try:
+            outputs = lambda_steps.outputs_of(answer["Payload"], step.outputs)
+        except lambda_steps.WrongAnswer as error:
+            raise StepFailed(str(error)) from error
+        return Outcome({"OutputParameters": outputs}, lambda_steps.shown(arn, outputs))
 
     def _model(self, caller: Caller, execution: Document, step: Step, values: Values) -> Outcome:
         request = _request(execution, step, values)

@@ -56,7 +56,8 @@ def check_cache(kind: str, config: Any, where: str) -> dict[str, Any]:
     check_members(config, ("Enabled",), ("ExpireAfter",), f"{where}: CacheConfig")
     if not isinstance(config["Enabled"], bool):
         raise ValidationException(f"{where}: CacheConfig.Enabled must be true or false")
-    if config["Enabled"] and kind not in _KEY_ATTRIBUTES:
+    # AWS lists no attributes of Lambda steps, though the SDK has the setting: they always run.
+    if config["Enabled"] and kind not in (*_KEY_ATTRIBUTES, "Lambda"):
         raise ValidationException(
             f"{where}: a {kind} step cannot be cached; {', '.join(_KEY_ATTRIBUTES)} steps can"
         )

@@ -18,15 +18,17 @@ from localcloud.sagemaker.workflow.expressions import (
     check_operand,
     references,
 )
+from localcloud.sagemaker.workflow.lambda_steps import read_outputs
 from localcloud.sagemaker.workflow.parameters import Parameter, given_values, read_parameters
 from localcloud.sagemaker.workflow.properties import check_property
 from localcloud.sagemaker.workflow.retries import RetryPolicy, read_policies
 
 VERSION = "2020-12-01"
 STEP_TYPES = (
-    "Processing", "Training", "Tuning", "Transform", "Condition", "Model", "RegisterModel", "Fail",
+    "Processing", "Training", "Tuning", "Transform", "Lambda", "Condition", "Model",
+    "RegisterModel", "Fail",
 )  # fmt: skip
-_NOT_YET = ("Lambda", "QualityCheck")
+_NOT_YET = ("QualityCheck",)
 VARIABLES = (
     "StartDateTime",
     "CurrentDateTime",
@@ -52,6 +54,8 @@ class Step:
     cache: dict[str, Any]
     retries: tuple[RetryPolicy, ...]
     property_files: dict[str, dict[str, str]]
+    outputs: dict[str, str]
+    """A function's outputs by name, with their types."""
     display_name: str | None
     description: str | None
     if_steps: tuple[Step, ...] = ()
@@ -145,6 +149,10 @@ def _step(name: str, kind: str, item: dict[str, Any]) -> Step:
                 f"{where}: ErrorMessage must have at most {_MAX_MESSAGE} characters, "
                 f"not {len(message)}"
             )
+    outputs: dict[str, str] = {}
+    if kind == "Lambda":
+        outputs = read_outputs(item, where)
+        arguments = {"FunctionArn": item["FunctionArn"], "Payload": arguments}
     check_functions(arguments, where)
     check_arguments(name, kind, arguments)
     used = {path[1] for path in references(arguments) if path[0] == "Steps"}
@@ -156,6 +164,7 @@ def _step(name: str, kind: str, item: dict[str, Any]) -> Step:
         cache=check_cache(kind, item.get("CacheConfig") or {}, where),
         retries=read_policies(name, kind, item.get("RetryPolicies")),
         property_files=_property_files(item.get("PropertyFiles") or [], arguments, where),
+        outputs=outputs,
         display_name=item.get("DisplayName"),
         description=item.get("Description"),
         **branches,
@@ -227,6 +236,14 @@ def _check_references(definition: Definition, step: Step) -> None:
                 if rest[1:] and rest[1] not in steps[first].property_files:
                     raise ValidationException(
                         f"{where}: step [{first}] declares no property file {rest[1]!r}"
+                    )
+            case "Steps" if steps[first].type == "Lambda":
+                if rest[:1] != ["OutputParameters"] or rest[1:] not in [
+                    [name] for name in steps[first].outputs
+                ]:
+                    raise ValidationException(
+                        f"{where}: step [{first}] has the outputs "
+                        f"{list(steps[first].outputs)}, not {'.'.join(rest)!r}"
                     )
             case "Steps":
                 check_property(steps[first].type, rest, f"{where}, Steps.{first}")
