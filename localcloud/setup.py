@@ -24,6 +24,8 @@ setup(
         "pyyaml>=6,<7",
         # Its backends are pickled by their internals, so only one version is known to work.
         "moto[kms,sns,sqs,ssm,secretsmanager,iam,sts,server]==5.2.5",
+        # The search of Bayesian tuning jobs.
+        "optuna>=5,<6",
         "regex>=2024.11",
         "urllib3>=2",
         "uv>=0.13",

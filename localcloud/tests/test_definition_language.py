@@ -495,7 +495,6 @@ def run_file(client: Client, name: str, **parameters: str) -> dict[str, Any]:
 
 
 @pytest.mark.integration
-@pytest.mark.integration
 def test_a_definition_of_the_second_sdk_runs_to_its_end(client: Client, sources: str) -> None:
     execution = run_file(client, "sdk_v2")
     assert "FailureReason" not in execution
@@ -526,7 +525,6 @@ def test_a_definition_of_the_second_sdk_runs_to_its_end(client: Client, sources:
 
 
 @pytest.mark.integration
-@pytest.mark.integration
 @pytest.mark.parametrize("name", ["sdk_v2", "sdk_v3"])
 def test_the_fail_step_of_an_sdk_says_what_a_job_measured(
     client: Client, sources: str, name: str
@@ -538,14 +536,12 @@ def test_the_fail_step_of_an_sdk_says_what_a_job_measured(
 
 
 @pytest.mark.integration
-@pytest.mark.integration
 def test_a_definition_of_the_third_sdk_runs_to_its_end(client: Client, sources: str) -> None:
     execution = run_file(client, "sdk_v3")
     assert execution["PipelineExecutionStatus"] == "Succeeded"
     assert set(statuses(execution)) == {"Prepare", "Train", "Evaluate", "Gate"}
 
 
-@pytest.mark.integration
 @pytest.mark.integration
 def test_a_definition_is_refused_by_the_call_that_brings_it(client: Client) -> None:
     with pytest.raises(ClientError, match="is not emulated yet"):

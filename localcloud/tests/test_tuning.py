@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from jobs_of_others import Jobs, training_request
 
 from localcloud.errors import ValidationException
-from localcloud.sagemaker.tuning_ranges import candidates
+from localcloud.sagemaker.tuning_search import search_of
 
 Client = Callable[[str], Any]
 Document = dict[str, Any]
@@ -101,7 +101,6 @@ def trials(jobs: Jobs, name: str, **more: Any) -> list[Document]:
 
 
 @pytest.mark.integration
-@pytest.mark.integration
 def test_a_grid_tries_every_combination_and_knows_the_best(jobs: Jobs) -> None:
     name = start(jobs, config("Grid", GRID, None))
     done = end(jobs, name)
@@ -123,13 +122,11 @@ def test_a_grid_tries_every_combination_and_knows_the_best(jobs: Jobs) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.integration
 def test_the_least_value_is_the_best_when_it_is_minimized(jobs: Jobs) -> None:
     done = end(jobs, start(jobs, config("Grid", GRID, 4, type="Minimize")))
     assert done["BestTrainingJob"]["TunedHyperParameters"] == {"rate": "1", "kind": "b"}
 
 
-@pytest.mark.integration
 @pytest.mark.integration
 def test_a_failed_training_job_does_not_spoil_the_others(jobs: Jobs) -> None:
     done = end(jobs, start(jobs, config("Grid", GRID, 4), "assert given.kind == 'b'"))
@@ -138,7 +135,6 @@ def test_a_failed_training_job_does_not_spoil_the_others(jobs: Jobs) -> None:
     assert done["BestTrainingJob"]["TunedHyperParameters"] == {"rate": "2", "kind": "b"}
 
 
-@pytest.mark.integration
 @pytest.mark.integration
 def test_a_tuning_job_fails_when_nothing_succeeds_or_nothing_is_measured(jobs: Jobs) -> None:
     broken = end(jobs, start(jobs, config("Random", ONE, 2), "raise ValueError('no wheels')"))
@@ -150,7 +146,6 @@ def test_a_tuning_job_fails_when_nothing_succeeds_or_nothing_is_measured(jobs: J
     assert "No objective metrics found" in silent["FailureReason"]
 
 
-@pytest.mark.integration
 @pytest.mark.integration
 def test_a_stopped_tuning_job_stops_its_training_jobs_and_starts_no_other(jobs: Jobs) -> None:
     name = start(jobs, config("Random", ONE, 9), "import time; time.sleep(60)")
@@ -166,11 +161,10 @@ def test_a_stopped_tuning_job_stops_its_training_jobs_and_starts_no_other(jobs: 
 
 
 @pytest.mark.integration
-@pytest.mark.integration
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (config("Bayesian", ONE), "'Bayesian' is not emulated"),
+        (config("Bayesian", ONE, None), "MaxNumberOfTrainingJobs must be given"),
         (config("Hyperband", ONE), "'Hyperband' is not emulated"),
         (config("Grid", ONE), "categorical hyperparameters only"),
         (config("Grid", GRID, 3), "must be the number of combinations, 4"),
@@ -192,17 +186,21 @@ def test_a_tuning_job_that_cannot_be_run_is_refused(
 
 
 def drawn(item: Document, kind: str = "Continuous", count: int = 400) -> list[float]:
-    found = candidates(config("Random", {f"{kind}ParameterRanges": [item]}, count, RandomSeed=1), {
-        f"{kind}ParameterRanges": [item]
-    })  # fmt: skip
+    ranges = {f"{kind}ParameterRanges": [item]}
+    found = tried(config("Random", ranges, count, RandomSeed=1), ranges)
     return [float(each[item["Name"]]) for each in found]
+
+
+def tried(settings: Document, ranges: Document) -> list[dict[str, str]]:
+    search = search_of(settings, ranges, maximize=True)
+    return [search.ask(number) for number in range(search.count)]
 
 
 def test_the_same_seed_tries_the_same_values() -> None:
     ranges = ONE | {"IntegerParameterRanges": [real("n", "1", "9")]} | GRID
     ranges = {**ranges, "CategoricalParameterRanges": [{"Name": "c", "Values": ["a", "b"]}]}
     first, again, other = (
-        candidates(config("Random", ranges, 20, RandomSeed=seed), ranges) for seed in (1, 1, 2)
+        tried(config("Random", ranges, 20, RandomSeed=seed), ranges) for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
@@ -230,6 +228,65 @@ def test_half_of_the_values_are_below_the_middle_of_their_scale(
 def test_whole_numbers_come_from_the_whole_range(scaling: str) -> None:
     values = drawn(real("n", "1", "4", ScalingType=scaling), "Integer")
     assert set(values) == {1.0, 2.0, 3.0, 4.0}
+
+
+MIXED = {
+    "ContinuousParameterRanges": [real("rate", "0.001", "1", ScalingType="Logarithmic")],
+    "IntegerParameterRanges": [real("depth", "1", "10")],
+    "CategoricalParameterRanges": [{"Name": "kind", "Values": ["a", "b"]}],
+}
+
+
+def loss(tuned: dict[str, str]) -> float:
+    """Least, 0, at a rate of 0.03, a depth of 7 and the kind b."""
+    rate, depth = math.log(float(tuned["rate"]) / 0.03), int(tuned["depth"]) - 7
+    return rate**2 / 10 + depth**2 / 30 + (tuned["kind"] == "a")
+
+
+def losses(strategy: str, seed: int, beside: int = 1) -> list[float]:
+    """What 24 trials come to, some of them beside each other."""
+    settings = config(strategy, MIXED, 24, RandomSeed=seed)
+    search = search_of(settings, MIXED, maximize=False)
+    found = []
+    for start_of in range(0, 24, beside):
+        numbers = range(start_of, start_of + beside)
+        values = [loss(search.ask(number)) for number in numbers]
+        assert [loss(search.ask(number)) for number in numbers] == values
+        for number, value in zip(numbers, values, strict=True):
+            search.tell(number, value)
+        found += values
+    return found
+
+
+@pytest.mark.parametrize("beside", [1, 3])
+def test_a_bayesian_search_comes_closer_than_chance(beside: int) -> None:
+    seeds = range(8)
+    chosen = [losses("Bayesian", seed, beside) for seed in seeds]
+    chance = [losses("Random", seed) for seed in seeds]
+    assert sum(map(min, chosen)) < sum(map(min, chance)) / 2
+    # The later half goes by what the first ones showed.
+    later = [sum(sum(each[12:]) for each in side) for side in (chosen, chance)]
+    assert later[0] < 0.75 * later[1]
+
+
+def test_a_bayesian_search_repeats_itself_and_outlives_trials_without_a_result() -> None:
+    assert losses("Bayesian", 5) == losses("Bayesian", 5)
+    search = search_of(config("Bayesian", MIXED, 8, RandomSeed=1), MIXED, maximize=True)
+    for number in range(8):
+        tuned = search.ask(number)
+        assert 0.001 <= float(tuned["rate"]) <= 1
+        assert tuned["kind"] in ("a", "b")
+        search.tell(number, None if number % 2 else loss(tuned))
+
+
+@pytest.mark.integration
+def test_a_bayesian_tuning_job_runs_to_its_best(jobs: Jobs) -> None:
+    ranges = {"ContinuousParameterRanges": [real("rate", "0", "1")]}
+    done = end(jobs, start(jobs, config("Bayesian", ranges, 8, RandomSeed=1)))
+    assert done["HyperParameterTuningJobStatus"] == "Completed"
+    assert done["TrainingJobStatusCounters"]["Completed"] == 8
+    # The score is the rate itself, so the best is at the end of the range.
+    assert float(done["BestTrainingJob"]["TunedHyperParameters"]["rate"]) > 0.95
 
 
 @pytest.mark.parametrize(

@@ -90,14 +90,24 @@ def training_request(
 def summary(job: Document, tuned: dict[str, str], objective: Objective) -> Document:
     """A HyperParameterTrainingJobSummary of a training job's description."""
     shown = choose(job, *_MEMBERS) | {"TunedHyperParameters": tuned}
-    status = job["TrainingJobStatus"]
-    for metric in job.get("FinalMetricDataList", []):
-        if metric["MetricName"] == objective.metric and status in ("Completed", "Stopped"):
-            value = metric["Value"]
-            named = {"Type": objective.type, "MetricName": objective.metric, "Value": value}
-            return shown | {_METRIC: named, "ObjectiveStatus": "Succeeded"}
-    running = status in ("InProgress", "Stopping")
+    value = measured(job, objective)
+    if value is not None:
+        named = {"Type": objective.type, "MetricName": objective.metric, "Value": value}
+        return shown | {_METRIC: named, "ObjectiveStatus": "Succeeded"}
+    running = job["TrainingJobStatus"] in ("InProgress", "Stopping")
     return shown | {"ObjectiveStatus": "Pending" if running else "Failed"}
+
+
+def measured(job: Document, objective: Objective) -> float | None:
+    """The objective's last value of a training job that ended well; None without one."""
+    if job["TrainingJobStatus"] not in ("Completed", "Stopped"):
+        return None
+    values = [
+        float(metric["Value"])
+        for metric in job.get("FinalMetricDataList", [])
+        if metric["MetricName"] == objective.metric
+    ]
+    return values[0] if values else None
 
 
 def best_first(jobs: list[Document], objective: Objective) -> list[Document]:

@@ -1,4 +1,4 @@
-"""The search of a hyperparameter tuning job: its ranges, and the values that are tried.
+"""The ranges of a hyperparameter tuning job, and what of one cannot be run here.
 
 Source: "Define Hyperparameter Ranges" of the SageMaker Developer Guide.
 """
@@ -9,12 +9,13 @@ import itertools
 import math
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from localcloud.errors import ValidationException
 from localcloud.protocol import Document
 
-STRATEGIES = ("Random", "Grid")
+STRATEGIES = ("Random", "Grid", "Bayesian")
 _MAX_HYPERPARAMETERS = 30
 _MAX_JOBS = 750
 
@@ -28,7 +29,7 @@ def refuse_unsupported(request: Document) -> None:
     strategy = config.get("Strategy")
     if isinstance(strategy, str) and strategy not in STRATEGIES:
         raise ValidationException(
-            f"localcloud tunes with the strategies {' and '.join(STRATEGIES)}; "
+            f"localcloud tunes with the strategies {', '.join(STRATEGIES)}; "
             f"{strategy!r} is not emulated"
         )
     ranges = _part(config, "ParameterRanges")
@@ -50,33 +51,75 @@ def refuse_unsupported(request: Document) -> None:
         )
 
 
-def candidates(config: Document, ranges: Document) -> list[dict[str, str]]:
-    """The hyperparameters to try, in order; the same ones for the same RandomSeed.
+@dataclass(frozen=True)
+class Range:
+    """One hyperparameter to tune: numbers on a scale, or `values` to choose from."""
 
-    Raises ValidationException for a range, or a number of jobs, that AWS would refuse.
-    """
-    for kind in ("IntegerParameterRanges", "ContinuousParameterRanges"):
-        for item in ranges.get(kind, []):
-            _bounds(item, kind)
-    limits = config["ResourceLimits"]
-    most = limits.get("MaxNumberOfTrainingJobs")
-    names = [item["Name"] for items in ranges.values() for item in items]
+    name: str
+    values: tuple[str, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    whole: bool = False
+    scaling: str = "Auto"
+
+    def draw(self, source: random.Random) -> str:
+        """A value at random, each stretch of the scale as likely as another."""
+        return self.at(source.choice(self.values) if self.values else source.random())
+
+    def at(self, place: Any) -> str:
+        """The value at a place from 0 to 1 of the scale; one of `values` is itself."""
+        if self.values:
+            return str(place)
+        low, high = self.low, self.high
+        if self.whole:
+            # Half a step beyond both ends, or they would come up half as often as their neighbours.
+            low, high = low - 0.5, high + 0.5
+        match self.scaling:
+            case "Logarithmic":
+                value = low * (high / low) ** place
+            case "ReverseLogarithmic":
+                value = 1.0 - (1.0 - low) * ((1.0 - high) / (1.0 - low)) ** place
+            case _:
+                value = low + place * (high - low)
+        value = min(self.high, max(self.low, round(value) if self.whole else value))
+        return str(int(value)) if self.whole else repr(float(value))
+
+
+def read_ranges(ranges: Document) -> list[Range]:
+    """The ranges of a tuning job; raises ValidationException for one that AWS would refuse."""
+    found = [
+        *(_numbers(item, whole=True) for item in ranges.get("IntegerParameterRanges", [])),
+        *(_numbers(item, whole=False) for item in ranges.get("ContinuousParameterRanges", [])),
+        *(
+            Range(item["Name"], tuple(item["Values"]))
+            for item in ranges.get("CategoricalParameterRanges", [])
+        ),
+    ]
+    names = [each.name for each in found]
     if not names or len(set(names)) < len(names) or len(names) > _MAX_HYPERPARAMETERS:
         raise ValidationException(
             f"A tuning job must have 1 to {_MAX_HYPERPARAMETERS} different hyperparameters "
             f"to tune, not {names}"
         )
-    found = _grid(ranges, most) if config["Strategy"] == "Grid" else _random(config, ranges, most)
-    if len(found) > _MAX_JOBS:
-        raise ValidationException(
-            f"A tuning job has at most {_MAX_JOBS} training jobs; this one would have {len(found)}"
-        )
     return found
 
 
-def _grid(ranges: Document, most: int | None) -> list[dict[str, str]]:
+def number_of_jobs(config: Document) -> int:
+    """MaxNumberOfTrainingJobs of a strategy that needs it."""
+    most: int | None = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
+    if most is None:
+        raise ValidationException(
+            f"MaxNumberOfTrainingJobs must be given with the strategy {config['Strategy']}"
+        )
+    _check_number(most)
+    return most
+
+
+def grid(ranges: Document, config: Document) -> list[dict[str, str]]:
+    """Every combination of the values."""
     if ranges.get("IntegerParameterRanges") or ranges.get("ContinuousParameterRanges"):
         raise ValidationException("The strategy Grid takes categorical hyperparameters only")
+    most = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     items = ranges["CategoricalParameterRanges"]
     count = math.prod(len(item["Values"]) for item in items)
     if most is not None and most != count:
@@ -84,59 +127,26 @@ def _grid(ranges: Document, most: int | None) -> list[dict[str, str]]:
             f"With the strategy Grid, MaxNumberOfTrainingJobs must be the number of combinations, "
             f"{count}, or not be given; it is {most}"
         )
-    if count > _MAX_JOBS:
-        raise ValidationException(
-            f"A tuning job has at most {_MAX_JOBS} training jobs; this one would have {count}"
-        )
+    _check_number(count)
     names = [item["Name"] for item in items]
     combinations = itertools.product(*(item["Values"] for item in items))
     return [dict(zip(names, values, strict=True)) for values in combinations]
 
 
-def _random(config: Document, ranges: Document, most: int | None) -> list[dict[str, str]]:
-    if most is None:
+def _check_number(count: int) -> None:
+    if count > _MAX_JOBS:
         raise ValidationException(
-            f"MaxNumberOfTrainingJobs must be given with the strategy {config['Strategy']}"
+            f"A tuning job has at most {_MAX_JOBS} training jobs; this one would have {count}"
         )
-    if most > _MAX_JOBS:
-        raise ValidationException(
-            f"A tuning job has at most {_MAX_JOBS} training jobs; this one would have {most}"
-        )
-    source = random.Random(config.get("RandomSeed"))  # noqa: S311 - a search keeps no secret
-    draws = [
-        *((item, _draw_integer) for item in ranges.get("IntegerParameterRanges", [])),
-        *((item, _draw_continuous) for item in ranges.get("ContinuousParameterRanges", [])),
-        *((item, _draw_category) for item in ranges.get("CategoricalParameterRanges", [])),
-    ]
-    return [{item["Name"]: draw(item, source) for item, draw in draws} for _ in range(most)]
 
 
-def _draw_integer(item: Document, source: random.Random) -> str:
-    low, high = int(item["MinValue"]), int(item["MaxValue"])
-    if item.get("ScalingType") == "Logarithmic":
-        # Half a step beyond both ends, or they would come up half as often as their neighbours.
-        drawn = math.exp(source.uniform(math.log(low - 0.5), math.log(high + 0.5)))
-        return str(min(high, max(low, round(drawn))))
-    return str(source.randint(low, high))
+def _numbers(item: Document, *, whole: bool) -> Range:
+    low, high = _bounds(item, "IntegerParameterRanges" if whole else "ContinuousParameterRanges")
+    scaling = item.get("ScalingType", "Auto")
+    return Range(item["Name"], low=low, high=high, whole=whole, scaling=scaling)
 
 
-def _draw_continuous(item: Document, source: random.Random) -> str:
-    low, high = float(item["MinValue"]), float(item["MaxValue"])
-    match item.get("ScalingType"):
-        case "Logarithmic":
-            drawn = math.exp(source.uniform(math.log(low), math.log(high)))
-        case "ReverseLogarithmic":
-            drawn = 1.0 - math.exp(source.uniform(math.log(1.0 - high), math.log(1.0 - low)))
-        case _:
-            drawn = source.uniform(low, high)
-    return repr(min(high, max(low, drawn)))
-
-
-def _draw_category(item: Document, source: random.Random) -> str:
-    return str(source.choice(item["Values"]))
-
-
-def _bounds(item: Document, kind: str) -> None:
+def _bounds(item: Document, kind: str) -> tuple[float, float]:
     name, scaling = item["Name"], item.get("ScalingType", "Auto")
     read: Callable[[str], float] = int if kind == "IntegerParameterRanges" else float
     try:
@@ -157,6 +167,7 @@ def _bounds(item: Document, kind: str) -> None:
             f"The range of {name} must be continuous and within 0 <= x < 1 for "
             f"ReverseLogarithmic scaling, not from {low} to {high}"
         )
+    return low, high
 
 
 def _part(document: Document, name: str) -> dict[str, Any]:

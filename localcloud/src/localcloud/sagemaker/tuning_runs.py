@@ -14,8 +14,9 @@ from localcloud.protocol import Caller, Document
 from localcloud.sagemaker.arns import arn, random_id
 from localcloud.sagemaker.job_kinds import TRAINING
 from localcloud.sagemaker.jobs import Jobs
-from localcloud.sagemaker.trials import Objective, summary, training_request
+from localcloud.sagemaker.trials import Objective, measured, summary, training_request
 from localcloud.sagemaker.tuning_records import KIND, TuningRecords
+from localcloud.sagemaker.tuning_search import Search
 from localcloud.store import Store
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class TuningRun:
     """
 
     request: Document
-    candidates: list[dict[str, str]]
+    search: Search
     timeline: Timeline
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
@@ -80,13 +81,13 @@ class TuningRuns:
 
     def _run(self, caller: Caller, name: str, run: TuningRun) -> None:
         limits = run.request["HyperParameterTuningJobConfig"]["ResourceLimits"]
-        most = min(_MOST_PARALLEL, limits["MaxParallelTrainingJobs"], len(run.candidates))
+        most = min(_MOST_PARALLEL, limits["MaxParallelTrainingJobs"], run.search.count)
         stopped = False
         try:
             with ThreadPoolExecutor(most, thread_name_prefix=name) as pool:
                 trials = [
                     pool.submit(self._try, caller, name, run, number)
-                    for number in range(len(run.candidates))
+                    for number in range(run.search.count)
                 ]
                 for trial in trials:
                     trial.result()
@@ -109,9 +110,10 @@ class TuningRuns:
         """Run one training job to its end; the first error keeps the others from starting."""
         if run.stopping.is_set():
             return
-        tuned = run.candidates[number]
+        tuned = run.search.ask(number)
         training = f"{name}-{number + 1:03d}-{random_id(8)}"
-        request = training_request(run.request, training, tuned, Objective.of(run.request))
+        objective = Objective.of(run.request)
+        request = training_request(run.request, training, tuned, objective)
         request["TuningJobArn"] = arn(caller, KIND, name)
         try:
             self._jobs.create(caller, TRAINING.name, request, run.timeline)
@@ -120,7 +122,8 @@ class TuningRuns:
             raise
         trial = {"TrainingJobName": training, "TunedHyperParameters": tuned}
         self._records.add_trial(caller, name, trial, run.timeline.now())
-        self._jobs.wait(caller, TRAINING.name, training, run.stopping)
+        job = self._jobs.wait(caller, TRAINING.name, training, run.stopping)
+        run.search.tell(number, measured(job, objective))
 
 
 def _ending(jobs: list[Document], *, stopped: bool) -> tuple[str, str | None]:

@@ -14,9 +14,10 @@ from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.listing import Listing, choose, paged
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.trials import Objective, best_first, counters, training_request
-from localcloud.sagemaker.tuning_ranges import candidates, refuse_unsupported
+from localcloud.sagemaker.tuning_ranges import refuse_unsupported
 from localcloud.sagemaker.tuning_records import KIND, NAME, STATUS, TuningRecords
 from localcloud.sagemaker.tuning_runs import TuningRun, TuningRuns
+from localcloud.sagemaker.tuning_search import search_of
 from localcloud.store import Store
 
 _TUNINGS = Listing(
@@ -70,7 +71,7 @@ class Tunings:
         self._records.end_leftovers()
 
     def create_tuning(self, caller: Caller, request: Document) -> Document:
-        """CreateHyperParameterTuningJob; strategies are Random and Grid."""
+        """CreateHyperParameterTuningJob; strategies are Random, Grid and Bayesian."""
         return {"HyperParameterTuningJobArn": self.create(caller, request)}
 
     def describe_tuning(self, caller: Caller, request: Document) -> Document:
@@ -85,8 +86,12 @@ class Tunings:
         name, tuning_arn = request[NAME], arn(caller, KIND, request[NAME])
         refuse_unsupported(request)
         objective = Objective.of(request)
-        tried = candidates(request["HyperParameterTuningJobConfig"], _ranges(request))
-        first = training_request(request, f"{name}-001-{random_id(8)}", tried[0], objective)
+        search = search_of(
+            request["HyperParameterTuningJobConfig"],
+            _ranges(request),
+            maximize=objective.type == "Maximize",
+        )
+        first = training_request(request, f"{name}-001-{random_id(8)}", search.ask(0), objective)
         check(service_model("sagemaker").operation_model("CreateTrainingJob").input_shape, first)
         TRAINING.check(first)
         find_image(TRAINING.image(first))
@@ -107,7 +112,7 @@ class Tunings:
                 )
             self._store.put(caller, KIND, name, tuning)
             self._tags.set(caller, tuning_arn, request.get("Tags"))
-        self._runs.start(caller, name, TuningRun(request, tried, timeline))
+        self._runs.start(caller, name, TuningRun(request, search, timeline))
         return tuning_arn
 
     def describe(self, caller: Caller, name: str) -> Document:
