@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-# An endpoint answers while it is updated.
-ANSWERING: Final = {"InService", "Updating", "SystemUpdating", "RollingBack"}
+# An endpoint answers while it is updated, and when an update stays half done.
+ANSWERING: Final = {
+    "InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed",
+}  # fmt: skip
 MISSING: Final = "Missing"
 UNKNOWN: Final = "Unknown"
 SECONDS: Final = 5.0

@@ -19,7 +19,7 @@ ASKED = """
         if event.get("raise"):
             raise ValueError("no such model")
         time.sleep(event.get("sleep", 0))
-        return event["answer"]
+        return event["answer"] | {"seen": ",".join(sorted(event))}
 """
 
 
@@ -72,8 +72,8 @@ def test_a_function_gets_its_arguments_and_its_outputs_reach_other_steps(
         "more": [1],
     }
     ask = asked(
-        {"Get": "Parameters.Function"}, {"answer": answer},
-        who="String", count="Integer", share="Float", good="Boolean",
+        {"Get": "Parameters.Function"}, {"answer": answer, "nothing": None},
+        who="String", count="Integer", share="Float", good="Boolean", seen="String",
     )  # fmt: skip
     words = [output("who"), {"Std:Join": {"On": "/", "Values": [output("count"), output("good")]}}]
     script = "import sys; assert sys.argv[1:] == ['me', '3/true'], sys.argv"
@@ -92,7 +92,7 @@ def test_a_function_gets_its_arguments_and_its_outputs_reach_other_steps(
     told = execution["Steps"]["Ask"]["Metadata"]["Lambda"]
     assert told["Arn"] == arn
     assert {each["Name"]: each["Value"] for each in told["OutputParameters"]} == {
-        "who": "me", "count": "3", "share": "0.25", "good": "true",
+        "who": "me", "count": "3", "share": "0.25", "good": "true", "seen": "answer,nothing",
     }  # fmt: skip
     assert set(execution["Steps"]) == {"Ask", "Gate", "Use"}
 
@@ -102,7 +102,7 @@ def test_a_function_gets_its_arguments_and_its_outputs_reach_other_steps(
     [
         ({"raise": True}, {}, "The Lambda function failed: ValueError: no such model"),
         ({"answer": {"a": 1}}, {"b": "String"}, "an object that has the output 'b'"),
-        ({"answer": "text"}, {"b": "String"}, "an object that has the output 'b'"),
+        ({"answer": {}}, {"b": "String"}, "an object that has the output 'b'"),
         ({"answer": {"b": 1}}, {"b": "String"}, "'b' must be of type String, not 1"),
         ({"answer": {"b": True}}, {"b": "Integer"}, "'b' must be of type Integer, not true"),
         ({"answer": {"b": "1"}}, {"b": "Float"}, "'b' must be of type Float, not \"1\""),
@@ -153,6 +153,7 @@ def test_a_stop_waits_for_the_function_and_starts_nothing_more(
     ("change", "said"),
     [
         ({"FunctionArn": None}, "FunctionArn must be a text"),
+        ({"FunctionArn": 5}, "FunctionArn must be a text"),
         ({"OutputParameters": {}}, None),
         ({"OutputParameters": "a"}, "OutputParameters must be a list"),
         ({"OutputParameters": [{"OutputName": "a"}]}, "must have OutputType"),
@@ -160,6 +161,7 @@ def test_a_stop_waits_for_the_function_and_starts_nothing_more(
             {"OutputParameters": [{"OutputName": "a", "OutputType": "Text"}]},
             "must be one of String, Integer, Float, Boolean, not 'Text'",
         ),
+        ({"OutputParameters": [{"OutputName": "a", "OutputType": ["String"]}]}, "must be one of"),
         ({"OutputParameters": [{"OutputName": "a", "OutputType": "String"}] * 2}, "no other"),
         ({"RetryPolicies": [{"ExceptionType": ["Step.THROTTLING"]}]}, "Lambda"),
     ],

@@ -199,7 +199,9 @@ def test_health_tells_what_serves_and_asks_at_most_once_in_five_seconds(stage) -
     [
         ("InService", True),
         ("Updating", True),
+        ("SystemUpdating", True),
         ("RollingBack", True),
+        ("UpdateRollbackFailed", True),
         ("Creating", False),
         ("Failed", False),
         ("OutOfService", False),

@@ -4,6 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipelines.predictive_maintenance import metrics
@@ -22,10 +23,8 @@ def evaluation(score=None):
     random = np.random.default_rng(1)
     label = (np.arange(400) % 8 == 0).astype(np.float32)
     noisy = np.clip(0.7 * label + random.normal(0.15, 0.15, 400), 0, 1).astype(np.float32)
-    rows = RawRows.of(
-        [column["name"] for column in COLUMNS],
-        [["LMH"[index % 2], f"{index}.5"] for index in range(400)],
-    )
+    kinds, torques = ["LMH"[index % 2] for index in range(400)], [f"{i}.5" for i in range(400)]
+    rows = RawRows(pa.table([kinds, torques], [column["name"] for column in COLUMNS]))
     return Evaluation(
         COLUMNS, rows, label, noisy if score is None else score, 0.5, {"a": 3.0, "b": 1.0}
     )

@@ -35,14 +35,13 @@ def describe(label: Labels, score: Scores, threshold: float, seed: int) -> dict[
     """
     decision = score >= np.float32(threshold)
     cells = metrics.confuse(label, decision)
-    false_rate, true_rate = metrics.roc_curve(label, score)
-    precision, recall = metrics.precision_recall_curve(label, score)
-    roc_kept = thin(false_rate, true_rate)
-    recall_kept = thin(recall, precision)
-
-    # Ranked once: samples that keep the order need not be sorted again.
+    # Ranked once: what keeps the order need not be sorted again.
     order = np.argsort(-score)
     labels, ranked, decisions = label[order], score[order], decision[order]
+    false_rate, true_rate = metrics.roc_curve(labels, ranked)
+    precision, recall = metrics.precision_recall_curve(labels, ranked)
+    roc_kept = thin(false_rate, true_rate)
+    recall_kept = thin(recall, precision)
 
     def evaluate(sample: npt.NDArray[np.bool_]) -> Values:
         kept = sample[order]

@@ -1,7 +1,7 @@
 """The raw test rows: many are counted, few are shown."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, overload
 
@@ -16,12 +16,6 @@ class RawRows(Sequence[list[str]]):
 
     def __init__(self, table: Any) -> None:
         self._table = table
-
-    @classmethod
-    def of(cls, names: Sequence[str], rows: Iterable[Sequence[str]]) -> Self:
-        """Hold rows that are lists already."""
-        columns = zip(*rows, strict=True)
-        return cls(pa.table([pa.array(column, pa.string()) for column in columns], names))
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -55,7 +49,8 @@ class RawRows(Sequence[list[str]]):
     def __getitem__(self, index: slice) -> "RawRows": ...
     def __getitem__(self, index: int | slice) -> "list[str] | RawRows":
         if isinstance(index, slice):
-            return RawRows(self._table.take(list(range(*index.indices(len(self))))))
+            chosen = pa.array(range(*index.indices(len(self))), pa.int64())
+            return RawRows(self._table.take(chosen))
         if not -len(self) <= index < len(self):
             raise IndexError(index)
         return [column[index].as_py() for column in self._table.columns]

@@ -10,16 +10,25 @@ from localcloud.protocol import Document
 Dimensions = Mapping[str, str]
 
 
-def total(name: str, dimensions: Dimensions, moment: float, requests: int) -> Datum:
+def total(
+    name: str, dimensions: Dimensions, moment: float, requests: int, unit: str = "None"
+) -> Datum:
     """So many requests: a 1 for each."""
-    return Datum(name, dimensions, moment, "None", requests, requests, 1.0, 1.0)
+    return Datum(name, dimensions, moment, unit, requests, requests, 1.0, 1.0)
 
 
-def share(name: str, dimensions: Dimensions, moment: float, part: int, requests: int) -> Datum:
+def share(
+    name: str,
+    dimensions: Dimensions,
+    moment: float,
+    part: int,
+    requests: int,
+    unit: str = "None",
+) -> Datum:
     """So many of the requests: 1 for each, 0 for the others, so that the average is a rate."""
     low, high = float(part == requests), float(part > 0)
     values = {0.0: float(requests - part), 1.0: float(part)}
-    return Datum(name, dimensions, moment, "None", requests, part, low, high, values)
+    return Datum(name, dimensions, moment, unit, requests, part, low, high, values)
 
 
 def spread(

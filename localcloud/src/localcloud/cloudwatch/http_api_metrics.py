@@ -33,14 +33,13 @@ class HttpApiMetrics:
 
 def _data(count: Document, dimensions: dict[str, str]) -> Iterator[Datum]:
     moment, requests = count["time"], count["requests"]
-    yield counted.total("Count", dimensions, moment, requests)
-    yield counted.share("4xx", dimensions, moment, count["client_errors"], requests)
-    yield counted.share("5xx", dimensions, moment, count["server_errors"], requests)
-    size = count["bytes"]
-    yield Datum("DataProcessed", dimensions, moment, "Bytes", 1, size, size, size)
-    for name, times, key in (
-        ("Latency", requests, "latency"),
-        ("IntegrationLatency", count["integrated"], "integration"),
+    yield counted.total("Count", dimensions, moment, requests, "Count")
+    yield counted.share("4xx", dimensions, moment, count["client_errors"], requests, "Count")
+    yield counted.share("5xx", dimensions, moment, count["server_errors"], requests, "Count")
+    for name, unit, times, key in (
+        ("DataProcessed", "Bytes", requests, "bytes"),
+        ("Latency", "Milliseconds", requests, "latency"),
+        ("IntegrationLatency", "Milliseconds", count["integrated"], "integration"),
     ):
         if times:
-            yield counted.spread(name, dimensions, moment, "Milliseconds", times, count[key])
+            yield counted.spread(name, dimensions, moment, unit, times, count[key])

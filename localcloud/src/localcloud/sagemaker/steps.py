@@ -144,7 +144,7 @@ class StepExecutor:
     def _lambda(self, caller: Caller, step: Step, values: Values, show: Show) -> Outcome:
         """Have a function answer; a stop waits for it, as on AWS."""
         arn = str(values.resolve(step.arguments["FunctionArn"]))
-        payload = json.dumps(values.resolve(step.arguments["Payload"])).encode()
+        payload = json.dumps(values.resolve(step.arguments["Payload"], nulls=True)).encode()
         show(lambda_steps.shown(arn, {}))
         request = {"FunctionName": arn, "Payload": base64.b64encode(payload).decode()}
         answer = self._invoke(caller, request)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import threading
-import warnings
 from typing import Any, Protocol
 
 from localcloud.protocol import Document
@@ -85,11 +84,7 @@ class Bayesian:
             else optuna.distributions.FloatDistribution(0.0, 1.0)
             for each in ranges
         }
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # constant_liar counts as experimental
-            sampler = optuna.samplers.TPESampler(
-                seed=seed, n_startup_trials=_FIRST, constant_liar=True
-            )
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_FIRST, constant_liar=True)
         self._study = optuna.create_study(
             direction="maximize" if maximize else "minimize", sampler=sampler
         )

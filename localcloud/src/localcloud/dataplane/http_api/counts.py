@@ -20,7 +20,7 @@ class Count:
     requests: int = 0
     client_errors: int = 0
     server_errors: int = 0
-    bytes: int = 0
+    bytes: Spread = field(default_factory=Spread)
     latency: Spread = field(default_factory=Spread)
     integration: Spread = field(default_factory=Spread)
     integrated: int = 0
@@ -30,7 +30,7 @@ class Count:
         self.requests += 1
         self.client_errors += 400 <= reply.status < 500
         self.server_errors += reply.status >= 500
-        self.bytes += len(exchange.body) + len(reply.body)
+        self.bytes.add(len(exchange.body) + len(reply.body))
         self.latency.add((time.perf_counter() - exchange.began) * 1000)
         if exchange.integration_seconds is not None:
             self.integrated += 1
@@ -65,7 +65,7 @@ class Counts:
                 "requests": count.requests,
                 "client_errors": count.client_errors,
                 "server_errors": count.server_errors,
-                "bytes": count.bytes,
+                "bytes": count.bytes.told(),
                 "latency": count.latency.told(),
                 "integrated": count.integrated,
                 "integration": count.integration.told() if count.integrated else None,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from localcloud.errors import ValidationException
-from localcloud.sagemaker.workflow.expressions import check_members, check_operand
+from localcloud.sagemaker.workflow.expressions import check_members, function_name
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "String": (str,),
@@ -29,7 +29,11 @@ def read_outputs(item: Mapping[str, Any], where: str) -> dict[str, str]:
     """The outputs that a step declares, with their types; checks the function's ARN, too."""
     if "FunctionArn" not in item:
         raise ValidationException(f"{where}: a Lambda step must have FunctionArn")
-    check_operand(item["FunctionArn"], f"{where}: FunctionArn")
+    arn = item["FunctionArn"]
+    if not isinstance(arn, str) and function_name(arn) is None:
+        raise ValidationException(
+            f"{where}: FunctionArn must be a text or a function of the definition, not {arn!r}"
+        )
     declared = item.get("OutputParameters") or []
     if not isinstance(declared, list):
         raise ValidationException(f"{where}: OutputParameters must be a list, not {declared!r}")
@@ -41,7 +45,7 @@ def read_outputs(item: Mapping[str, Any], where: str) -> dict[str, str]:
             raise ValidationException(
                 f"{where}: OutputName must be a text that no other output has, not {name!r}"
             )
-        if kind not in _TYPES:
+        if not isinstance(kind, str) or kind not in _TYPES:
             raise ValidationException(
                 f"{where}: OutputType of {name!r} must be one of {', '.join(_TYPES)}, not {kind!r}"
             )

@@ -34,13 +34,13 @@ class Values:
         """The same with more execution variables: those of one step."""
         return replace(self, variables={**self.variables, **variables})
 
-    def resolve(self, value: Any) -> Any:
+    def resolve(self, value: Any, *, nulls: bool = False) -> Any:
         """`value` with everything that stands for something else put in its place.
 
-        Members that are null are left out, as AWS ignores them.
+        Members that are null are left out, as AWS's calls ignore them, unless `nulls` keeps them.
         """
         if isinstance(value, list):
-            return [self.resolve(item) for item in value]
+            return [self.resolve(item, nulls=nulls) for item in value]
         if not isinstance(value, dict):
             return value
         match function_name(value):
@@ -50,7 +50,11 @@ class Values:
                 return self._join(value["Std:Join"])
             case "Std:JsonGet":
                 return self._json_get(value["Std:JsonGet"])
-        return {key: self.resolve(item) for key, item in value.items() if item is not None}
+        return {
+            key: self.resolve(item, nulls=nulls)
+            for key, item in value.items()
+            if nulls or item is not None
+        }
 
     def _get(self, path: str) -> Any:
         root, *rest = access_path(path)
