@@ -59,7 +59,7 @@ class Stage:
             for member in ("ImageDigest", "ModelDataETag"):
                 container.pop(member, None)
         classifier = specification["Containers"][1]
-        packed = _repacked(self.project.account.read(classifier["ModelDataUrl"]), code)
+        packed = repacked(self.project.account.read(classifier["ModelDataUrl"]), code)
         key = f"spoilt/{name}/model.tar.gz"
         self.client("s3").put_object(Bucket=BUCKET, Key=key, Body=packed)
         classifier["ModelDataUrl"] = f"s3://{BUCKET}/{key}"
@@ -242,7 +242,7 @@ def _dimensions(endpoint: str, config: str) -> list[dict[str, str]]:
     return [{"Name": name, "Value": value} for name, value in named.items() if value]
 
 
-def _repacked(archive: bytes, code: str) -> bytes:
+def repacked(archive: bytes, code: str) -> bytes:
     """The archive of a model with something more at the end of its code/inference.py."""
     written = io.BytesIO()
     with (

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,14 +11,23 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from command_line import Account, Answer, CommandLine
+from command_line import ROOT, Account, Answer, CommandLine
 from runs import Project
+from stage import repacked
 
 from deploy_endpoint import __main__ as deploy_endpoint
 from deploy_endpoint import stage
 
 GROUP = "predictive-maintenance"
 _CRASHES = "def model_fn(folder):\n    raise RuntimeError('the model is broken on purpose')\n"
+_PROCESS = """
+import sys
+from pathlib import Path
+from deploy_endpoint import stage
+from deploy_endpoint.__main__ import main
+stage.FOLDER = Path(sys.argv[1])
+sys.exit(main(sys.argv[2:]))
+"""
 _FAILS = """
 def model_fn(folder):
     return None
@@ -44,6 +55,19 @@ class Stages:
     def __call__(self, *words: str, **changes: str | None) -> Answer:
         with mock.patch.object(stage, "FOLDER", self.folder), mock.patch("builtins.input", _no_one):
             return self.line(*words, **changes)
+
+    def process(self, *words: str) -> Answer:
+        """The same in a process of its own, beside which others may run."""
+        done = subprocess.run(
+            [sys.executable, "-c", _PROCESS, str(self.folder), *words],
+            cwd=ROOT,
+            env=dict(self.line.environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
 
     def write(self, name: str, like: str = "staging", **sections: Mapping[str, Any]) -> str:
         """Write the file of a stage that differs from one of the project's in these keys."""
@@ -74,14 +98,20 @@ class Stages:
         """Register and approve a version that loads well and fails on every request."""
         return self._bad_version(like, "failing", _FAILS)
 
-    def _bad_version(self, like: int, what: str, source: str) -> int:
+    def spoilt_version(self, like: int, what: str, code: str) -> int:
+        """Register and approve a version whose classifier's handler ends with this code."""
+        return self._bad_version(like, what, code, more=True)
+
+    def _bad_version(self, like: int, what: str, source: str, *, more: bool = False) -> int:
         sagemaker = self.account.client("sagemaker")
         (arn,) = [arn for arn in self.account.registry() if arn.endswith(f"/{like}")]
         found = sagemaker.describe_model_package(ModelPackageName=arn)
         containers = found["InferenceSpecification"]["Containers"]
-        bucket, _, key = containers[-1]["ModelDataUrl"].removeprefix("s3://").partition("/")
+        uri = containers[-1]["ModelDataUrl"]
+        body = repacked(self.account.read(uri), source) if more else _archive(source)
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
         key = f"{key.split('/')[0]}/{what}/model.tar.gz"
-        self.account.client("s3").put_object(Bucket=bucket, Key=key, Body=_archive(source))
+        self.account.client("s3").put_object(Bucket=bucket, Key=key, Body=body)
         containers[-1]["ModelDataUrl"] = f"s3://{bucket}/{key}"
         for container in containers:
             for told in ("ImageDigest", "ModelDataETag"):

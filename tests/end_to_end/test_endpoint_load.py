@@ -22,6 +22,7 @@ import pytest
 from bad_payloads import BAD, BadPayload
 from botocore.exceptions import ClientError
 from command_line import Answer
+from handlers import EVERY_TENTH, HANGS, SLOWER
 from load import Load, Payload, Request, outage, tell, wait_until
 from runs import Project
 from stage import BUCKET, Stage, canary, some_rows
@@ -35,25 +36,6 @@ pytestmark = [pytest.mark.alone, pytest.mark.integration]
 ROWS = 60
 SERVED = "predictive-maintenance-serve"
 CRASHES = "raise RuntimeError('no model today')\n"
-HANGS = "import time\ntime.sleep(3600)\n"
-EVERY_TENTH = """
-_answer, _count = transform_fn, 0
-
-def transform_fn(model, body, content_type, accept):
-    global _count
-    _count += 1
-    if _count % 10 == 0:
-        raise RuntimeError("one of ten")
-    return _answer(model, body, content_type, accept)
-"""
-SLOWER = """
-import time
-_answer = transform_fn
-
-def transform_fn(model, body, content_type, accept):
-    time.sleep({seconds})
-    return _answer(model, body, content_type, accept)
-"""
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ import pytest
 import urllib3
 from bad_payloads import BAD, BadPayload
 from command_line import ROOT, Answer
+from handlers import EVERY_TENTH, HANGS, SLOWER
 from load import Load, Payload, Request, api_caller, outage, tell
 from runs import Project
 from stage import some_rows
@@ -264,12 +265,13 @@ class Outcome:
         }
 
 
-def roll_out(served: Served, *words: str) -> Outcome:
+def roll_out(served: Served, *words: str, beside: bool = False) -> Outcome:
     """Run the command while callers go on asking, before, meanwhile and afterwards."""
+    run = served.stages.process if beside else served.stages
     with served.load() as running:
         running.await_answers(20)
         began = time.monotonic()
-        answer = served.stages(*words, "--stage", served.stage)
+        answer = run(*words, "--stage", served.stage)
         seconds = time.monotonic() - began
         running.await_answers(20)
     return Outcome(answer, seconds, running)
@@ -360,6 +362,49 @@ def test_a_canary_that_fails_is_taken_back_by_its_alarm(
     canary.check_sample(versions[0])
     assert stages("destroy", "--stage", CANARY, "--captured-data").code == 0
     assert stages.left(canary.name) == {}
+
+
+# What ends the handler of a bad version, what the command says of it, what its alarm allows.
+SPOILT = {
+    "hangs": (HANGS, "did not answer GET /ping with 200 within", 5000),
+    "tenth": (EVERY_TENTH, "fleet-errors", 5000),
+    "slows": (SLOWER.format(seconds=0.1), "fleet-latency", 50),
+}
+
+
+def test_versions_that_hang_or_slow_down_or_fail_at_times_are_taken_back(
+    stages: Stages, versions: tuple[int, int], data_folder: Path
+) -> None:
+    """Three stages at the same time, each under load."""
+    served, bad = {}, {}
+    for what, (code, _, milliseconds) in SPOILT.items():
+        stages.write(
+            what,
+            "production",
+            rollout={"bake_seconds": 150},
+            alarms={"evaluations": 1, "server_errors": 1, "latency_milliseconds": milliseconds},
+            api=OPEN,
+        )
+        served[what] = deployed(stages, what, versions[0], data_folder)
+        bad[what] = stages.spoilt_version(versions[0], what, code)
+    answers = {what: each.calm() for what, each in served.items()}
+    with ThreadPoolExecutor(len(SPOILT)) as pool:
+        waiting = {
+            what: pool.submit(roll_out, each, "deploy", "--package", str(bad[what]), beside=True)
+            for what, each in served.items()
+        }
+        outcomes = {what: each.result() for what, each in waiting.items()}
+    for what, outcome in outcomes.items():
+        tell(f"a version that {what}", outcome.told())
+        check_taken_back(served[what], outcome, versions[0])
+        assert SPOILT[what][1] in outcome.answer.err
+        assert not_of(answers[what], outcome.load.requests) == []
+        errors = {each.error for each in outcome.load.lost}
+        assert errors == ({"502 The model failed on this request."} if what == "tenth" else set())
+    for what, each in served.items():
+        stages.project.command("reject", str(bad[what]), "--note", what)
+        assert stages("destroy", "--stage", what, "--captured-data").code == 0
+        assert stages.left(each.name) == {}
 
 
 def check_taken_back(served: Served, outcome: Outcome, version: int) -> None:
