@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,7 @@ def test_the_aws_cli_deploys_a_template_and_then_a_change_of_it(stacks: Builder)
     again = deploy("--no-fail-on-empty-changeset")
     assert again.returncode == 0, again.stderr
     assert "No changes to deploy" in again.stdout + again.stderr
+    time.sleep(1)  # the CLI names its change sets by the second
     second = deploy("--parameter-overrides", "Days=30")
     assert second.returncode == 0, second.stderr
     found = stacks.client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/cli")
