@@ -59,6 +59,19 @@ def test_up_twice_is_up_once_and_what_is_stored_survives_down(tmp_path: Path) ->
 
 
 @pytest.mark.slow
+def test_up_after_a_kill_does_not_wait_for_a_data_plane_that_lives_on(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with localcloud(state) as cloud:
+        records = [json.loads(path.read_text()) for path in (state / "processes").glob("*.json")]
+        (data_plane,) = [each["pid"] for each in records if each["name"] == "the data plane"]
+        os.kill(data_plane, signal.SIGSTOP)
+        os.kill(json.loads((state / "server.json").read_text())["pid"], signal.SIGKILL)
+        up = cloud.command("up")
+        assert up.returncode == 0, up.stderr
+        assert cloud.command("status").returncode == 0
+
+
+@pytest.mark.slow
 def test_a_killed_server_leaves_no_process_and_its_work_is_reported_failed(tmp_path: Path) -> None:
     mark = tmp_path / "alive"
     beat = f"(open({str(mark)!r}, 'w').close(), time.sleep(0.05))"

@@ -77,7 +77,7 @@ def _serve(state: Path, port: int) -> int:
         )
     address = Address(state, port)
     try:
-        listener = socket.create_server((HOST, address.data_port), backlog=_BACKLOG)
+        listener = _data_listener(address)
     except OSError as error:
         server.stop()
         return _refuse(
@@ -107,6 +107,21 @@ def _serve(state: Path, port: int) -> int:
     (state / SERVER_FILE).unlink(missing_ok=True)
     # Threads of jobs that were just ended may still be telling the store; their word is not needed.
     os._exit(0)
+
+
+def _data_listener(address: Address) -> socket.socket:
+    """The socket on which the data plane listens; raises OSError when another has the port."""
+    from localcloud.containers.records import end_leftovers  # noqa: PLC0415 - as above
+
+    place = (HOST, address.data_port)
+    try:
+        return socket.create_server(place, backlog=_BACKLOG)
+    except OSError:
+        # The data plane of a killed gateway answers what it has, and holds the port meanwhile. A
+        # record that cannot be read is told of when the state folder is opened.
+        with contextlib.suppress(Exception):
+            end_leftovers(address.state)
+        return socket.create_server(place, backlog=_BACKLOG)
 
 
 def _why_not(state: Path, error: Exception) -> str:
