@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -65,8 +66,12 @@ def test_up_after_a_kill_does_not_wait_for_a_data_plane_that_lives_on(tmp_path: 
         records = [json.loads(path.read_text()) for path in (state / "processes").glob("*.json")]
         (data_plane,) = [each["pid"] for each in records if each["name"] == "the data plane"]
         os.kill(data_plane, signal.SIGSTOP)
-        os.kill(json.loads((state / "server.json").read_text())["pid"], signal.SIGKILL)
-        up = cloud.command("up")
+        try:
+            os.kill(json.loads((state / "server.json").read_text())["pid"], signal.SIGKILL)
+            up = cloud.command("up")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(data_plane, signal.SIGKILL)
         assert up.returncode == 0, up.stderr
         assert cloud.command("status").returncode == 0
 

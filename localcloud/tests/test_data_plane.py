@@ -329,6 +329,25 @@ def test_fleets_replace_each_other_without_losing_a_request(plane: Plane) -> Non
     assert len(load.answers) > 60  # a busy machine answers less
 
 
+def test_it_ends_with_a_gateway_that_was_killed_before_it_had_read_all(tmp_path: Path) -> None:
+    """Nobody would end it, and it would hold the port."""
+    orders, theirs = socket.socketpair()
+    with theirs, socket.create_server(("127.0.0.1", 0)) as listener:
+        command = [
+            sys.executable, "-m", "localcloud.dataplane",
+            "--account", CALLER.account, "--captures", str(tmp_path),
+            "--orders", str(theirs.fileno()), "--listener", str(listener.fileno()),
+        ]  # fmt: skip
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno(), listener.fileno()])
+    try:
+        assert orders.recv(1, socket.MSG_PEEK)  # it says that it is ready; nobody reads that
+        orders.sendall(b'{"do": "serve"}\n')
+        orders.close()
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+
+
 def test_a_killed_data_plane_is_back_at_once(plane: Plane) -> None:
     plane.traffic.route(CALLER, "back", [plane.serve("1", "a", capture=CAPTURE)])
     load = Load(plane, "back")

@@ -77,7 +77,13 @@ def _serve(state: Path, port: int) -> int:
         )
     address = Address(state, port)
     try:
-        listener = _data_listener(address)
+        # It ends a data plane that outlived its gateway, which may hold the port.
+        cloud = Cloud(address, Clock.from_environment(os.environ))
+    except Exception as error:  # noqa: BLE001 - whoever waits for `ready` gets a sentence
+        server.stop()
+        return _refuse(_why_not(state, error))
+    try:
+        listener = socket.create_server((HOST, address.data_port), backlog=_BACKLOG)
     except OSError as error:
         server.stop()
         return _refuse(
@@ -85,11 +91,10 @@ def _serve(state: Path, port: int) -> int:
             "the one after LOCALCLOUD_PORT. Stop what uses it, or choose another LOCALCLOUD_PORT."
         )
     try:
-        cloud = Cloud(address, Clock.from_environment(os.environ))
         cloud.open(listener)
         server.wsgi_app = cloud.gateway
         _write_server_file(state, port)
-    except Exception as error:  # noqa: BLE001 - whoever waits for `ready` gets a sentence
+    except Exception as error:  # noqa: BLE001 - as above
         server.stop()
         return _refuse(_why_not(state, error))
     stop = threading.Event()
@@ -107,21 +112,6 @@ def _serve(state: Path, port: int) -> int:
     (state / SERVER_FILE).unlink(missing_ok=True)
     # Threads of jobs that were just ended may still be telling the store; their word is not needed.
     os._exit(0)
-
-
-def _data_listener(address: Address) -> socket.socket:
-    """The socket on which the data plane listens; raises OSError when another has the port."""
-    from localcloud.containers.records import end_leftovers  # noqa: PLC0415 - as above
-
-    place = (HOST, address.data_port)
-    try:
-        return socket.create_server(place, backlog=_BACKLOG)
-    except OSError:
-        # The data plane of a killed gateway answers what it has, and holds the port meanwhile. A
-        # record that cannot be read is told of when the state folder is opened.
-        with contextlib.suppress(Exception):
-            end_leftovers(address.state)
-        return socket.create_server(place, backlog=_BACKLOG)
 
 
 def _why_not(state: Path, error: Exception) -> str:

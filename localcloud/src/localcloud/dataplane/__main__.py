@@ -68,30 +68,38 @@ class DataPlane:
             await self._writer.drain()
 
     async def _obey(self, reader: asyncio.StreamReader) -> None:
-        self._tell({"ready": True})
-        while line := await reader.readline():
-            order = json.loads(line)
-            match order["do"]:
-                case "route":
-                    self._routes.put(order)
-                    self._tell({"done": order["id"]})
-                case "forget":
-                    self._routes.forget(order["region"], order["endpoint"])
-                    self._tell({"done": order["id"]})
-                case "drain":
-                    self._do(self._drain(order))
-                case "function" | "forget-function":
-                    self._functions.put(order)
-                    self._tell({"done": order["id"]})
-                case "http-api" | "forget-http-api":
-                    self._apis.put(order)
-                    self._tell({"done": order["id"]})
-                case "serve":
-                    self._told.set()
-                case "end":
-                    break
-        self._server.should_exit = True
-        self._told.set()
+        try:
+            self._tell({"ready": True})
+            # A gateway that is killed with something unread resets the connection.
+            with contextlib.suppress(ConnectionError):
+                while (line := await reader.readline()) and self._does(json.loads(line)):
+                    pass
+        finally:
+            self._server.should_exit = True
+            self._told.set()
+
+    def _does(self, order: Document) -> bool:
+        """Do an order; False for the last one."""
+        match order["do"]:
+            case "route":
+                self._routes.put(order)
+                self._tell({"done": order["id"]})
+            case "forget":
+                self._routes.forget(order["region"], order["endpoint"])
+                self._tell({"done": order["id"]})
+            case "drain":
+                self._do(self._drain(order))
+            case "function" | "forget-function":
+                self._functions.put(order)
+                self._tell({"done": order["id"]})
+            case "http-api" | "forget-http-api":
+                self._apis.put(order)
+                self._tell({"done": order["id"]})
+            case "serve":
+                self._told.set()
+            case "end":
+                return False
+        return True
 
     async def _drain(self, order: Document) -> None:
         await self._routes.drain(order["fleet"])
