@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from localcloud.cloudwatch import endpoint_metrics
 from localcloud.cloudwatch.alarms import GRACE
-from localcloud.cloudwatch.endpoint_metrics import EndpointMetrics
+from localcloud.cloudwatch.counted import CountedMetrics
 from localcloud.cloudwatch.service import CloudWatch
 from localcloud.cloudwatch.statistics import Datum
 from localcloud.dataplane.counters import Counters
@@ -261,7 +262,9 @@ def test_what_an_endpoint_answers_becomes_the_metrics_of_sagemaker(world: World)
         for number, status in enumerate(statuses, 1):
             counters.of("us-east-1", "e", config, "v").add(status, number / 1000, 0.0005)
     counts = [count | {"time": START} for count in counters.take()]
-    EndpointMetrics(world.cloudwatch.metrics, CALLER.account).record(counts)
+    CountedMetrics(
+        world.cloudwatch.metrics, CALLER.account, endpoint_metrics.NAMESPACE, endpoint_metrics.data
+    ).record(counts)
 
     def statistic(name: str, which: str, **dimensions: str) -> float:
         found = world.call(

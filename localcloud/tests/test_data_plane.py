@@ -45,7 +45,14 @@ class Plane:
     url: str
     counts: list[dict[str, Any]]
     containers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    sockets: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="lc-")))
+    _short: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="lc-")
+    )
+
+    @property
+    def sockets(self) -> Path:
+        """Where the containers' sockets are: a path that is short enough for one; it goes away."""
+        return Path(self._short.name)
 
     def container(self, name: str) -> str:
         """Start a container; returns its socket."""

@@ -16,8 +16,8 @@ from localcloud.autoscaling.service import Autoscaling
 from localcloud.aws_records import AwsRecords
 from localcloud.clock import Clock
 from localcloud.cloudformation.service import CloudFormation
-from localcloud.cloudwatch.endpoint_metrics import EndpointMetrics
-from localcloud.cloudwatch.http_api_metrics import HttpApiMetrics
+from localcloud.cloudwatch import endpoint_metrics, http_api_metrics
+from localcloud.cloudwatch.counted import CountedMetrics
 from localcloud.cloudwatch.service import CloudWatch
 from localcloud.containers.environments import Images
 from localcloud.containers.errors import ContainerError
@@ -93,8 +93,10 @@ class Cloud:
         )
         self.jobs.end_leftovers()
         counts = {
-            "endpoints": EndpointMetrics(self.cloudwatch.metrics, ACCOUNT).record,
-            "http_apis": HttpApiMetrics(self.cloudwatch.metrics, ACCOUNT).record,
+            kind: CountedMetrics(
+                self.cloudwatch.metrics, ACCOUNT, metrics.NAMESPACE, metrics.data
+            ).record
+            for kind, metrics in (("endpoints", endpoint_metrics), ("http_apis", http_api_metrics))
         }
         self.traffic = Traffic(state, ACCOUNT, objects, counts)
         self.functions = Lambda(

@@ -47,7 +47,7 @@ def describe(label: Labels, score: Scores, threshold: float, seed: int) -> dict[
         kept = sample[order]
         return _evaluate(labels[kept], ranked[kept], decisions[kept])
 
-    values = evaluate(np.ones(label.size, dtype=bool))
+    values = _evaluate(labels, ranked, decisions)
     deviations = _deviate(evaluate, label.size, seed)
     scalars = {
         name: {"value": _jsonable(value), "standard_deviation": _jsonable(deviations[name])}

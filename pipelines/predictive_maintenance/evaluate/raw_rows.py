@@ -1,9 +1,8 @@
 """The raw test rows: many are counted, few are shown."""
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self, overload
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 
-class RawRows(Sequence[list[str]]):
+class RawRows:
     """Rows as lists of text, kept as columns: a tenth of the lists' memory."""
 
     def __init__(self, table: Any) -> None:
@@ -43,14 +42,5 @@ class RawRows(Sequence[list[str]]):
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
-    @overload
-    def __getitem__(self, index: int) -> list[str]: ...
-    @overload
-    def __getitem__(self, index: slice) -> "RawRows": ...
-    def __getitem__(self, index: int | slice) -> "list[str] | RawRows":
-        if isinstance(index, slice):
-            chosen = pa.array(range(*index.indices(len(self))), pa.int64())
-            return RawRows(self._table.take(chosen))
-        if not -len(self) <= index < len(self):
-            raise IndexError(index)
+    def __getitem__(self, index: int) -> list[str]:
         return [column[index].as_py() for column in self._table.columns]

@@ -11,6 +11,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.predictive_maintenance.evaluate.raw_rows import RawRows
+
 ROWS: Final = 8
 # An endpoint on another machine may add up the trees in another order.
 TOLERANCE: Final = 1e-5
@@ -38,7 +40,7 @@ class Sample:
 
 def draw(
     columns: Sequence[Mapping[str, Any]],
-    rows: Sequence[Sequence[str]],
+    rows: RawRows,
     score: npt.NDArray[np.float32],
     threshold: float,
 ) -> Sample:

@@ -1,13 +1,39 @@
-"""Data points of what the data plane counted in a second."""
+"""Metrics of what the data plane counted in a second."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
+from localcloud.cloudwatch.metrics import Metrics
 from localcloud.cloudwatch.statistics import Datum
-from localcloud.protocol import Document
+from localcloud.protocol import Caller, Document
 
 Dimensions = Mapping[str, str]
+
+
+class CountedMetrics:
+    """The metrics of one namespace; `data` makes a count's data points."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        account: str,
+        namespace: str,
+        data: Callable[[Document], Iterable[Datum]],
+    ) -> None:
+        self._metrics = metrics
+        self._account = account
+        self._namespace = namespace
+        self._data = data
+
+    def record(self, counts: list[Document]) -> None:
+        """Keep what came in a second: all of a region in one transaction."""
+        by_region: dict[str, list[Datum]] = defaultdict(list)
+        for count in counts:
+            by_region[count["region"]] += self._data(count)
+        for region, data in by_region.items():
+            self._metrics.record(Caller(self._account, region), self._namespace, data)
 
 
 def total(
