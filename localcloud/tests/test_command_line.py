@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from clients import client_of, not_started
@@ -30,6 +33,14 @@ def other(cloud: TestCloud, **changes: str) -> TestCloud:
 
 def server_pid(cloud: TestCloud) -> int:
     return int(json.loads((cloud.address.state / SERVER_FILE).read_text())["pid"])
+
+
+def hold_lock(state: Path) -> IO[str]:
+    """Lock a state folder as its server does, until the file is closed."""
+    state.mkdir(parents=True, exist_ok=True)
+    lock = (state / "lock").open("a")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def sentence(done: subprocess.CompletedProcess[str]) -> str:
@@ -114,6 +125,41 @@ def test_a_taken_port_is_named_and_nothing_else_is_touched(tmp_path: Path) -> No
         said = sentence(other(cloud).command("up"))
     assert str(cloud.address.port) in said
     assert "LOCALCLOUD_PORT" in said
+
+
+def test_up_waits_for_a_killed_server_that_still_lets_callers_in(tmp_path: Path) -> None:
+    def die(listener: socket.socket) -> None:
+        select.select([listener], [], [], 30)
+        listener.close()
+
+    with not_started(tmp_path / "state") as cloud:
+        listener = socket.create_server((HOST, cloud.address.port))
+        lock = hold_lock(tmp_path / "state")
+        dying = threading.Thread(target=die, args=(listener,))
+        freed = threading.Timer(0.7, lock.close)
+        dying.start()
+        freed.start()
+        up = other(cloud).command("up")
+        dying.join()
+        freed.join()
+        assert up.returncode == 0, up.stderr
+
+
+def test_a_service_that_speaks_no_http_at_the_port_is_named(tmp_path: Path) -> None:
+    def greet(listener: socket.socket) -> None:
+        caller, _ = listener.accept()
+        with caller:
+            caller.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+            caller.recv(65536)
+
+    with not_started(tmp_path / "state") as cloud, socket.socket() as taken:
+        taken.bind((HOST, cloud.address.port))
+        taken.listen()
+        greeting = threading.Thread(target=greet, args=(taken,))
+        greeting.start()
+        said = sentence(other(cloud).command("up"))
+        greeting.join()
+    assert f"port {cloud.address.port} is taken" in said
 
 
 def test_another_localcloud_at_the_port_is_named_with_its_state(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import signal
 import socket
 import sys
 import threading
+import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from localcloud.addresses import HOST, SERVER_FILE, Address
 from localcloud.errors import UnusableState, is_disk_full
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 THREADS = 32
 _BACKLOG = 256
+_ENDING_SECONDS = 1.0
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 
 
@@ -43,11 +45,23 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         return _refuse(f"The state folder {state} cannot be written ({error.strerror}).")
     with lock:
+        if not _locked(lock):
+            return _refuse(f"Another localcloud uses the state folder {state}.")
+        return _serve(state, options.port)
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Lock the state folder; a localcloud that was just killed may hold it a moment longer."""
+    until = time.monotonic() + _ENDING_SECONDS
+    while True:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _refuse(f"Another localcloud uses the state folder {state}.")
-        return _serve(state, options.port)
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def _give_memory_back() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 from localcloud.addresses import SERVER_FILE, Address
 
 _ANSWER_SECONDS = 5.0
+_ENDING_SECONDS = 5.0
 _LONGEST_SECONDS = 600.0
 _STOP_SECONDS = 20.0
 
@@ -39,17 +41,22 @@ def ensure_up(address: Address) -> bool:
 
 
 def ask(address: Address) -> dict[str, Any] | None:
-    """The status of whoever answers at the port; None if nobody does."""
-    try:
-        return _request(address, "status", None, _ANSWER_SECONDS)
-    except urllib.error.HTTPError as error:
-        raise Refused(_taken(address)) from error
-    except urllib.error.URLError as error:
-        if isinstance(error.reason, ConnectionRefusedError):
-            return None
-        raise Refused(_taken(address)) from error
-    except (OSError, ValueError) as error:
-        raise Refused(_taken(address)) from error
+    """The status of whoever answers at the port; None if nobody does.
+
+    A killed server's port still lets callers in, and resets them, until the kernel has freed its
+    memory: such an answer is asked for again.
+    """
+    until = time.monotonic() + _ENDING_SECONDS
+    while True:
+        try:
+            return _request(address, "status", None, _ANSWER_SECONDS)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            if isinstance(reason, ConnectionRefusedError):
+                return None
+            if not isinstance(reason, ConnectionError) or time.monotonic() > until:
+                raise Refused(_taken(address)) from error
+        time.sleep(0.02)
 
 
 def order(address: Address, what: str, settings: dict[str, Any] | None = None) -> dict[str, Any]:
