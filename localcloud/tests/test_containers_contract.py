@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -522,6 +524,36 @@ def test_a_failure_reason_is_the_jobs_own_last_error(tmp_path: Path) -> None:
     assert len(reason) == 1024
     assert reason.startswith("AlgorithmError: own words own")
     assert reason.endswith(", exit code: 1")
+
+
+def test_of_a_group_of_exceptions_each_is_told_and_no_frame(tmp_path: Path) -> None:
+    program = (
+        "import asyncio\n"
+        "async def fetch(): raise ValueError('row 3 is bad')\n"
+        "async def main():\n"
+        "    async with asyncio.TaskGroup() as group: group.create_task(fetch())\n"
+        "asyncio.run(main())"
+    )
+    log = tmp_path / "log"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    log.write_bytes(b"before\n" + done.stderr)
+    assert failure_reason(tmp_path, log, 1) == (
+        "AlgorithmError: ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)\n"
+        "ValueError: row 3 is bad, exit code: 1"
+    )
+
+
+def test_what_a_script_said_last_is_told_after_an_error_that_it_had_handled(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    epochs = "".join(f"epoch {number} of a long training\n" for number in range(50))
+    log.write_text(
+        "Traceback (most recent call last):\n  File 'a', line 1\nKeyError: 'x'\n"
+        f"{epochs}no data for March\n"
+    )
+    reason = failure_reason(tmp_path, log, 1)
+    assert reason.startswith("AlgorithmError: KeyError: 'x'\nepoch 0 of")
+    assert reason.endswith("...\nepoch 48 of a long training\nepoch 49 of a long training\n"
+                           "no data for March, exit code: 1")  # fmt: skip
 
 
 def test_the_last_value_of_each_metric_counts(tmp_path: Path) -> None:

@@ -300,6 +300,17 @@ def test_a_function_gives_the_value_it_stands_for(value: Any, resolved: Any) -> 
     assert values.resolve(value) == resolved
 
 
+NAMED = [{"OutputName": "1", "S3Uri": "first"}, {"OutputName": "0", "S3Uri": "second"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "found"), [("['1']", "first"), ('["0"]', "second"), ("[1]", "second"), (".1", "first")]
+)
+def test_a_number_in_quotes_is_a_name_and_without_them_a_place(path: str, found: str) -> None:
+    values = Values({}, {}, lambda _uri: b"", {"A": {"Outputs": NAMED}})
+    assert values.resolve({"Get": f"Steps.A.Outputs{path}.S3Uri"}) == found
+
+
 @pytest.mark.parametrize("path", ["list[7]", "list.name", "nothing", "list[0]['the value'].deeper"])
 def test_a_path_that_leads_nowhere_says_so(path: str) -> None:
     values = Values({}, {}, lambda _uri: json.dumps(DOCUMENT).encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import time
@@ -46,6 +47,12 @@ def run(client: Client, request: pytest.FixtureRequest) -> Runner:
 
 def statuses(execution: dict[str, Any]) -> dict[str, str]:
     return {name: step["StepStatus"] for name, step in execution["Steps"].items()}
+
+
+def described(sagemaker: Any, arn: str) -> dict[str, Any]:
+    """An execution's steps by name, as they stand now."""
+    steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)
+    return {"Steps": {step["StepName"]: step for step in steps["PipelineExecutionSteps"]}}
 
 
 WRITE = "import json; json.dump({'auc': {'value': %s}}, open('/opt/ml/processing/out/m.json', 'w'))"
@@ -469,12 +476,58 @@ def test_a_started_execution_can_be_renamed_and_run_wider(client: Client, tmp_pa
     listed = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)
     assert [step["StepName"] for step in listed["PipelineExecutionSteps"]] == ["A"]
     sagemaker.update_pipeline_execution(
-        PipelineExecutionArn=arn, PipelineExecutionDisplayName="renamed"
+        PipelineExecutionArn=arn,
+        PipelineExecutionDisplayName="renamed",
+        ParallelismConfiguration={"MaxParallelExecutionSteps": 2},
     )
+    deadline = time.monotonic() + 30
+    while statuses(described(sagemaker, arn)).get("B") != "Succeeded":
+        assert time.monotonic() < deadline, "B waits for A, though two may run"
+        time.sleep(0.05)
     go.touch()
     done = finish(sagemaker, arn)
     assert done["PipelineExecutionDisplayName"] == "renamed"
-    assert done["Steps"]["A"]["EndTime"] <= done["Steps"]["B"]["StartTime"]
+    assert done["Steps"]["B"]["EndTime"] <= done["Steps"]["A"]["EndTime"]
+
+
+def test_pipelines_and_executions_are_listed_by_the_time_of_their_making(client: Client) -> None:
+    """The moment between is a whole second, as boto3 sends no parts of one."""
+    sagemaker = client("sagemaker")
+    text = definition(processing("A", "print(1)"))
+
+    def make(name: str) -> str:
+        sagemaker.create_pipeline(PipelineName=name, PipelineDefinition=text, RoleArn=ROLE)
+        return start()
+
+    def start() -> str:
+        started = sagemaker.start_pipeline_execution(PipelineName="listed-1")
+        finish(sagemaker, started["PipelineExecutionArn"])
+        return str(started["PipelineExecutionArn"])
+
+    early = make("listed-1")
+    between = math.ceil(time.time())
+    time.sleep(between - time.time() + 0.05)
+    late = make("listed-2")
+    for times, name, execution in (
+        ({"CreatedBefore": between}, "listed-1", early),
+        ({"CreatedAfter": between}, "listed-2", late),
+    ):
+        pipelines = sagemaker.list_pipelines(PipelineNamePrefix="listed", **times)
+        assert [each["PipelineName"] for each in pipelines["PipelineSummaries"]] == [name]
+        found = sagemaker.list_pipeline_executions(PipelineName="listed-1", **times)
+        arns = [each["PipelineExecutionArn"] for each in found["PipelineExecutionSummaries"]]
+        assert arns == [execution]
+
+
+def test_a_step_whose_job_took_too_long_says_so_and_its_job_can_be_run_again(run: Runner) -> None:
+    step = processing("Long", "import time; time.sleep(60)")
+    step["Arguments"]["StoppingCondition"] = {"MaxRuntimeInSeconds": 1}
+    execution = run(definition(step))
+    assert execution["PipelineExecutionStatus"] == "Failed"
+    reason = execution["Steps"]["Long"]["FailureReason"]
+    assert "it ran longer than its MaxRuntimeInSeconds, 1\n" in reason
+    job = execution["Steps"]["Long"]["Metadata"]["ProcessingJob"]["Arn"].rpartition("/")[2]
+    assert reason.endswith(f"localcloud debug {job}")
 
 
 def test_execution_variables_hold_what_they_name(run: Runner) -> None:

@@ -159,11 +159,23 @@ def folders(cloud: TestCloud) -> set[str]:
     }
 
 
-def test_only_failed_jobs_leave_their_folder(jobs: Jobs, cloud: TestCloud) -> None:
+def overrun(jobs: Jobs) -> str:
+    """A job that was stopped because it took too long."""
+    name = jobs.start_processing(
+        "import time; time.sleep(60)", StoppingCondition={"MaxRuntimeInSeconds": 1}
+    )
+    jobs.wait(name, "Processing")
+    return name
+
+
+def test_only_jobs_that_failed_or_took_too_long_leave_their_folder(
+    jobs: Jobs, cloud: TestCloud
+) -> None:
     good = jobs.process("pass")["ProcessingJobName"]
     bad = jobs.process("raise ValueError('x')")["ProcessingJobName"]
+    late = overrun(jobs)
     wait_until(lambda: good not in folders(cloud))
-    assert bad in folders(cloud)
+    assert {bad, late} <= folders(cloud)
 
 
 FAILING = """
@@ -347,8 +359,9 @@ def test_the_next_start_removes_folders_of_jobs_that_ended_well(tmp_path: Path) 
         jobs = Jobs(lambda service: client_of(cloud, service), "sweep", "swept")
         good = jobs.process("pass")["ProcessingJobName"]
         bad = jobs.process("1 / 0")["ProcessingJobName"]
+        late = overrun(jobs)
         for name in (good, "unknown"):
             (state / "jobs/processing-job" / name / "algo-1").mkdir(parents=True, exist_ok=True)
         cloud.command("down")
         assert cloud.command("up").returncode == 0
-        assert folders(cloud) == {bad}
+        assert folders(cloud) == {bad, late}

@@ -216,6 +216,21 @@ def test_a_policy_with_a_time_ends_when_it_is_over(
     assert 62 <= lasted(step) < 90
 
 
+def test_a_pause_that_no_number_can_hold_is_a_very_long_one(
+    sagemaker: Any, start: Callable[..., str], spoiled: Spoiled
+) -> None:
+    """Its step can be stopped like any other."""
+    assert spoiled
+    rule = policy(INTERNAL, BackoffRate=1e200, MaxAttempts=20)
+    arn = start(processing("Say", "print(1)", RetryPolicies=[rule]))
+    wait_until(lambda: len(jobs_of(sagemaker, arn)) == 2)
+    time.sleep(0.5)
+    assert only_step(sagemaker, arn)["StepStatus"] == "Executing"
+    sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
+    assert finish(sagemaker, arn)["PipelineExecutionStatus"] == "Stopped"
+    assert only_step(sagemaker, arn)["StepStatus"] == "Stopped"
+
+
 def test_a_stop_ends_a_long_pause_at_once(
     sagemaker: Any, start: Callable[..., str], spoiled: Spoiled
 ) -> None:

@@ -205,6 +205,37 @@ def test_requirements_are_installed_beside_the_image_once(jobs: Jobs) -> None:
     assert jobs.log(again["TrainingJobName"]) == [f"installed {unique} 1"]
 
 
+INSTALLS = """
+import subprocess, sys
+pip = [sys.executable, '-m', 'pip', '--no-input', '-q']
+wheel = '/opt/ml/code/own-1.0-py3-none-any.whl'
+subprocess.run([*pip, 'install', '--no-index', wheel], check=True)
+import own
+print(own.WHO)
+subprocess.run(['python3', '-c', 'import own; print(own.WHO, 2)'], check=True)
+if subprocess.run([*pip, 'uninstall', '-y', 'scikit-learn'], capture_output=True).returncode:
+    print('kept')
+"""
+TRIES = """
+try:
+    import own
+except ImportError as error:
+    print(error)
+import sklearn
+"""
+
+
+@cloudy
+def test_what_a_script_installs_itself_is_its_own_and_the_image_stays_as_it_was(jobs: Jobs) -> None:
+    files = {"train.py": INSTALLS, "own-1.0-py3-none-any.whl": wheel("own", "1.0", "WHO = 'mine'")}
+    job = jobs.train(files)
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert jobs.log(job["TrainingJobName"]) == ["mine", "mine 2", "kept"]
+    after = jobs.train({"train.py": TRIES})
+    assert after["TrainingJobStatus"] == "Completed", after.get("FailureReason")
+    assert jobs.log(after["TrainingJobName"]) == ["No module named 'own'"]
+
+
 @cloudy
 def test_a_requirement_that_cannot_be_had_is_named(jobs: Jobs) -> None:
     job = jobs.train(

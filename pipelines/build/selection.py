@@ -1,6 +1,6 @@
 """Some steps only, by AWS's selective execution: what they need is an earlier execution's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from pipelines.build import definition, executions
 from pipelines.build.clients import Workspace
 from pipelines.build.definition import Document
 from pipelines.build.errors import UsageError
-from pipelines.build.executions import Execution
+from pipelines.build.executions import Execution, Step
 from pipelines.build.parameters import suggestion
 
 _ENDED: Final = ("Succeeded", "Failed")  # AWS reuses results of no other
@@ -48,7 +48,12 @@ def choose(workspace: Workspace, document: Document, names: Sequence[str]) -> Se
     needed = tuple(name for name in known if name in _needed(document, chosen))
     if not needed:
         return Selection(chosen, needed, None)
-    return Selection(chosen, needed, _source(workspace, chosen, needed))
+    outcomes = {
+        condition: outcome
+        for step, (condition, outcome) in _branches(document).items()
+        if step in chosen and condition in needed
+    }
+    return Selection(chosen, needed, _source(workspace, chosen, needed, outcomes))
 
 
 def given_parameters(workspace: Workspace, source: Execution, document: Document) -> dict[str, str]:
@@ -58,29 +63,60 @@ def given_parameters(workspace: Workspace, source: Execution, document: Document
     return {name: value for name, value in given.items() if name in known}
 
 
-def _source(workspace: Workspace, chosen: Sequence[str], needed: Sequence[str]) -> Execution:
+def _source(
+    workspace: Workspace,
+    chosen: Sequence[str],
+    needed: Sequence[str],
+    outcomes: Mapping[str, str],
+) -> Execution:
+    """Find the newest execution that has what is needed, its conditions with these outcomes."""
     never = set(needed)
     for arn in executions.latest(workspace, _LOOKED_AT):
         execution = executions.read(workspace, arn)
-        succeeded = {step.name for step in execution.steps if step.status == "Succeeded"}
+        succeeded = {
+            step.name
+            for step in execution.steps
+            if step.status == "Succeeded" and _took(step, outcomes.get(step.name))
+        }
         if execution.status in _ENDED and succeeded.issuperset(needed):
             return execution
         never -= succeeded
     missing = [name for name in needed if name in never] or needed
     options = " ".join(f"--only {name}" for name in dict.fromkeys([*missing, *chosen]))
+    results = [
+        f"{name} (outcome {outcomes[name]})" if name in outcomes else name for name in missing
+    ]
     raise UsageError(
-        f"{' and '.join(chosen)} cannot run without a result of {' and '.join(missing)}, and no "
+        f"{' and '.join(chosen)} cannot run without a result of {' and '.join(results)}, and no "
         f"execution that ended has one. Run: `python build_pipeline.py run {options}`."
     )
 
 
+def _took(step: Step, outcome: str | None) -> bool:
+    """Whether a condition had this outcome; any step had none."""
+    return outcome in (None, step.metadata.get("Condition", {}).get("Outcome"))
+
+
 def _needed(document: Document, chosen: Sequence[str]) -> set[str]:
     needed: set[str] = set()
+    branches = _branches(document)
     for step in definition.steps(document):
         if step["Name"] in chosen:
             needed.update(step.get("DependsOn") or [])
             needed.update(_referred(_without_branches(step)))
+            needed.update([branches[step["Name"]][0]] if step["Name"] in branches else [])
     return needed - set(chosen)
+
+
+def _branches(document: Document) -> dict[str, tuple[str, str]]:
+    """Return by the steps of branches the condition they stand in, and its outcome for them."""
+    return {
+        inner["Name"]: (step["Name"], outcome)
+        for step in definition.steps(document)
+        if step["Type"] == "Condition"
+        for branch, outcome in (("IfSteps", "True"), ("ElseSteps", "False"))
+        for inner in step["Arguments"].get(branch) or []
+    }
 
 
 def _without_branches(step: Document) -> Any:

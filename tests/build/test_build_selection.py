@@ -84,6 +84,26 @@ def test_a_step_runs_alone_on_an_earlier_executions_results(
     assert given == {"InputDataUri": DATA, "Eta": "0.25", "MinRecall": "0.6"}
 
 
+def test_a_step_of_a_branch_needs_an_execution_that_took_it(
+    sagemaker: Scripted, past: Past, command: Command
+) -> None:
+    """A newer execution whose gate chose the other branch is passed over, or named if all did."""
+
+    def gate(outcome: str) -> list[dict[str, Any]]:
+        found = step("CheckQuality", "Succeeded")
+        found["Metadata"] = {"Condition": {"Outcome": outcome}}
+        return [*done("Preprocess", "Train", "Evaluate"), found]
+
+    newer = (f"{PIPELINE_ARN}/execution/refused", "Failed", gate("False"))
+    past(newer, (OLD, "Succeeded", gate("True")))
+    assert command("run", "--only", "Register").code == 0
+    source = started(sagemaker)["SelectiveExecutionConfig"]["SourcePipelineExecutionArn"]
+    assert source == OLD
+    past(newer)
+    result = command("run", "--only", "Register")
+    assert (result.code, "CheckQuality (outcome True)" in result.err) == (2, True), result.err
+
+
 def test_steps_that_need_nothing_have_no_source(sagemaker: Scripted, command: Command) -> None:
     """The first steps run alone without an earlier execution, on the data of a common run."""
 

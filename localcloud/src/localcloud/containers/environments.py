@@ -41,6 +41,17 @@ class ImageEnvironment:
     python: Path
     home: Path
 
+    @property
+    def folder(self) -> Path:
+        """Where its packages are: `lib` and `bin` of a virtual environment."""
+        return self.python.parent.parent
+
+    @cached_property
+    def packages(self) -> Path:
+        """Its packages' folder, relative to `folder`; pip's own, too, in whatever it is told."""
+        found = next(self.folder.glob("lib/python3.*/site-packages"), None)
+        return Path("lib") if found is None else found.relative_to(self.folder)
+
 
 class Images:
     """Environments by image URI. Safe for threads, and for other processes that build too."""

@@ -14,8 +14,12 @@ from typing import Any
 REASON_LIMIT = 1024
 _TAIL = 64 * 1024
 _LINES = 10
+_LAST_LINES = 3
 _ROOM = 1 << 20  # what it takes to store how a job ended, many times over
-_TRACEBACK = "Traceback (most recent call last):"
+# An exception group's is indented, and those of its exceptions stand inside it, behind a gutter.
+_TRACEBACK = re.compile(r"(  \+ Exception Group )?Traceback \(most recent call last\):")
+_FRAME = ("", " ", "-", "+")  # what a line begins with that is a frame or a rule
+_GUTTER = re.compile(r" *[|+] ?")
 
 
 def failure_reason(
@@ -36,8 +40,16 @@ def failure_reason(
         own = f"{own} ({killed})" if own else killed
     # A container reports a signal as 128 and its number.
     ending = f", exit code: {exit_code if exit_code >= 0 else 128 - exit_code}"
-    start = f"AlgorithmError: {own or otherwise}"
-    return start[: limit - len(ending)] + ending
+    start = "AlgorithmError: "
+    return start + shortened(own or otherwise, limit - len(start) - len(ending)) + ending
+
+
+def shortened(text: str, limit: int) -> str:
+    """A text of at most `limit` characters: of a longer one the start and the end."""
+    if len(text) <= limit:
+        return text
+    end = limit // 3
+    return f"{text[: limit - end - 5]} ... {text[len(text) - end :]}"
 
 
 def how_it_ended(exit_code: int) -> str:
@@ -92,6 +104,7 @@ def _number(text: str) -> tuple[float] | None:
 def last_error(log: Path, start: int = 0) -> str:
     """The last exception without its frames, or else the last line that says anything.
 
+    Of what came after it the last lines are kept: a script that went on may have failed by them.
     Only what was written from the byte `start` on counts.
     """
     try:
@@ -100,9 +113,26 @@ def last_error(log: Path, start: int = 0) -> str:
             lines = file.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    last = max((n for n, line in enumerate(lines) if line.startswith(_TRACEBACK)), default=None)
+    last = max((n for n, line in enumerate(lines) if _is_header(line)), default=None)
     if last is not None:
-        said = [n for n, line in enumerate(lines) if n > last and line and line[0] != " "]
+        if lines[last].startswith(" "):
+            inner = [_GUTTER.sub("", line, count=1) for line in lines[last + 1 :]]
+            said = [line for line in inner if line[:1] not in _FRAME and not _is_header(line)]
+        else:
+            after = [n for n, line in enumerate(lines) if n > last and line and line[0] != " "]
+            said = lines[after[0] :] if after else []
         if said:
-            return "\n".join(lines[said[0] :][:_LINES]).strip()
+            return "\n".join(_ends(said)).strip()
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _is_header(line: str) -> bool:
+    return _TRACEBACK.match(line) is not None
+
+
+def _ends(lines: list[str]) -> list[str]:
+    """Of many lines the first and the last."""
+    lines = [line for line in lines if line.strip()] if len(lines) > _LINES else lines
+    if len(lines) <= _LINES:
+        return lines
+    return [*lines[: _LINES - _LAST_LINES - 1], "...", *lines[-_LAST_LINES:]]

@@ -44,6 +44,7 @@ _READ_AT_IMPORT = ("PYTHON", "MPL", "OPENBLAS")
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x20000, 0x10000000
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
+_MS_RELATIME = 1 << 21
 _MAPPING = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) ")
 _FILE_MAPPING = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) r-.p .* /")
 _MADV_DONTNEED = 4
@@ -284,11 +285,18 @@ def enter_namespace(root: str, read_only: list[str], hosts: str | None = None) -
     os.close(job)
     for path in read_only:
         _mount(path, path, _MS_BIND)
-        _mount(None, path, _MS_BIND | _MS_REMOUNT | _MS_RDONLY)
+        _mount(None, path, _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _flags(path))
     if user != 0:
         # In its own user namespace a process may write its user's read-only files: the objects.
         header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
         _LIBC.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
+
+
+def _flags(path: str) -> int:
+    """What a mount must stay when it is mounted anew: a user namespace may not lift it."""
+    found = os.statvfs(path).f_flag
+    same = found & (os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME)
+    return same | (_MS_RELATIME if found & os.ST_RELATIME else 0)
 
 
 def _rebuild_opt() -> None:

@@ -135,13 +135,14 @@ class Executions:
                     f"Pipeline execution with ARN {execution['PipelineExecutionArn']} is in status "
                     f"{status}. Only executions in status Failed or Stopped can be retried."
                 )
+            # What an earlier localcloud stored may be refused now; nothing has changed then.
+            definition = read_definition(execution["PipelineDefinition"])
             changes = choose(request, "ParallelismConfiguration")
             changes |= {"PipelineExecutionStatus": "Executing", "FailureReason": None}
             execution = self._records.update(caller, name, changes)
             self._records.forget_unfinished(caller, name)
             answer = {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
             self._tokens.keep(caller, "RetryPipelineExecution", request, answer)
-        definition = read_definition(execution["PipelineDefinition"])
         self._runs.start(caller, name, execution, definition)
         return answer
 
@@ -171,7 +172,7 @@ class Executions:
         execution = self._records.update(caller, name, changes)
         run = self._runs.find(execution)
         if run is not None:
-            run.parallel = parallelism(execution)
+            run.widen(parallelism(execution))
         return {"PipelineExecutionArn": execution["PipelineExecutionArn"]}
 
     def describe(self, caller: Caller, request: Document) -> Document:

@@ -8,6 +8,8 @@ from localcloud.sagemaker.job_kinds import TRAINING, Kind
 from localcloud.store import Store
 
 ENDED = ("Completed", "Failed", "Stopped")
+STOP_REASON = "StopReason"
+"""Why a job was stopped that ran too long: AWS has no member for it, so no description shows it."""
 
 
 class JobRecords:

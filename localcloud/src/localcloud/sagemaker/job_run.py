@@ -24,6 +24,7 @@ from localcloud.logs import LogStream
 from localcloud.protocol import Document
 from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.job_kinds import TRAINING, ContainerKind
+from localcloud.sagemaker.job_records import STOP_REASON
 
 WATCH_SECONDS = 0.25
 _DEFAULT_MAX_RUNTIME = 86_400
@@ -88,6 +89,8 @@ class JobRun:
             changes |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
         else:
             status, changes = self._end_processing(objects, reason, stopped)
+        if stopped == _LONGEST_STOP:
+            changes[STOP_REASON] = self._overrun()
         return status, changes | {f"{name}EndTime": ended}
 
     def _make_folders(self) -> None:
@@ -142,8 +145,8 @@ class JobRun:
         Returns:
             The number of the first host that failed, and why the job was stopped if it was.
         """
-        limit = self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-        deadline = began + (limit or _DEFAULT_MAX_RUNTIME)
+        limit = self._longest()
+        deadline = began + limit
         running = list(containers)
         while running:
             running[0].wait(WATCH_SECONDS)
@@ -204,6 +207,17 @@ class JobRun:
         if stopped == _LONGEST_STOP:
             changes["SecondaryStatus"] = stopped
         return ("Completed" if stopped is None else "Stopped"), changes
+
+    def _overrun(self) -> str:
+        name = self.request[f"{self.kind.name}JobName"]
+        return (
+            f"The job {name} was stopped: it ran longer than its MaxRuntimeInSeconds, "
+            f"{self._longest()}{advice(name, self.instances[0].host)}"
+        )
+
+    def _longest(self) -> int:
+        limit = self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+        return int(limit or _DEFAULT_MAX_RUNTIME)
 
     def _failure(self, instance: Instance, code: int, *, lost: bool) -> str:
         if lost:

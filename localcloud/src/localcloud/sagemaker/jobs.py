@@ -25,7 +25,7 @@ from localcloud.s3.errors import S3Error
 from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.arns import arn
 from localcloud.sagemaker.job_kinds import KINDS, TRAINING, ContainerKind, Kind
-from localcloud.sagemaker.job_records import ENDED, JobRecords, secondary
+from localcloud.sagemaker.job_records import ENDED, STOP_REASON, JobRecords, secondary
 from localcloud.sagemaker.job_run import WATCH_SECONDS, JobRun
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.transform_jobs import TransformJobs
@@ -86,7 +86,9 @@ class Jobs:
                 if job[kind.status] not in ENDED:
                     self._records.end(caller, kind, name, "Failed", reason, self._store.clock.now())
                 again = isinstance(kind, ContainerKind)
-                if again and job[kind.status] not in ("Completed", "Stopped"):
+                if again and (
+                    job[kind.status] not in ("Completed", "Stopped") or STOP_REASON in job
+                ):
                     failed.add(name)
             for folder in (self._folder / kind.resource).glob("*"):
                 if folder.name not in failed:
@@ -238,7 +240,7 @@ class Jobs:
             # be stored, and nothing of localcloud would go on.
             shutil.rmtree(run.folder, ignore_errors=True)
         self._end_run(caller, name, run, status, changes)
-        if status != "Failed":
+        if status != "Failed" and STOP_REASON not in changes:
             shutil.rmtree(run.folder, ignore_errors=True)
 
     def _end_run(

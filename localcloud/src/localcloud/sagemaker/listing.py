@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from localcloud.errors import ValidationException
 from localcloud.protocol import Document
 
-_TIMES = ("Creation", "LastModified")
+# The field, and what the calls name the times after and before which it must be.
+_TIMES = (
+    ("CreationTime", "CreationTimeAfter", "CreationTimeBefore"),
+    ("CreationTime", "CreatedAfter", "CreatedBefore"),
+    ("LastModifiedTime", "LastModifiedTimeAfter", "LastModifiedTimeBefore"),
+)
 _MAX_DIGITS = 9
 
 
@@ -47,12 +52,9 @@ class Listing:
         for filter_name, field in (self.equal or {}).items():
             if filter_name in request and item.get(field) != request[filter_name]:
                 return False
-        for time_name in _TIMES:
-            value = item.get(f"{time_name}Time", item.get("CreationTime", 0))
-            after, before = (
-                request.get(f"{time_name}TimeAfter"),
-                request.get(f"{time_name}TimeBefore"),
-            )
+        for field, after_name, before_name in _TIMES:
+            value = item.get(field, item.get("CreationTime", 0))
+            after, before = request.get(after_name), request.get(before_name)
             if (after is not None and value <= after) or (before is not None and value >= before):
                 return False
         return True

@@ -12,6 +12,7 @@ from functools import partial
 from localcloud.clock import Timeline
 from localcloud.protocol import Caller, Document, check, service_model
 from localcloud.sagemaker.arns import random_id
+from localcloud.sagemaker.job_records import STOP_REASON
 from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.models import Models
 from localcloud.sagemaker.registry import Registry
@@ -121,7 +122,8 @@ class StepExecutor:
         if status == "Stopped" and stopping.is_set():
             raise StepStopped
         if status != "Completed":
-            reason = job.get("FailureReason", f"The job {name} was stopped")
+            stopped = job.get(STOP_REASON, f"The job {name} was stopped")
+            reason = str(job.get("FailureReason", stopped))
             raise StepFailed(reason, kind_of_failure(step.type, reason))
         if key is not None:
             entry = {

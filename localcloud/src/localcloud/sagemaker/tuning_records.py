@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from localcloud.containers.outcome import REASON_LIMIT, shortened
 from localcloud.errors import ResourceNotFound
 from localcloud.protocol import Caller, Document
 from localcloud.store import Store
@@ -44,7 +45,7 @@ class TuningRecords:
         """Store how a tuning job ended, and when."""
         changes: Document = {STATUS: status, "HyperParameterTuningEndTime": now}
         if reason is not None:
-            changes["FailureReason"] = reason[:1024]
+            changes["FailureReason"] = shortened(reason, REASON_LIMIT)
         self.update(caller, name, changes, now)
 
     def update(self, caller: Caller, name: str, changes: Document, now: float) -> None:

@@ -26,16 +26,27 @@ def function_name(value: Any) -> str | None:
     return None
 
 
+class Index(str):
+    """A part of a path that is a place in a list: the number in `[0]`, without quotes."""
+
+    __slots__ = ()
+
+
 def access_path(path: str) -> list[str]:
-    """The parts of a path such as `Steps.A.Outputs['b'].S3Uri` or `metrics.auc[0]`."""
-    parts, position = [], 0
+    """The parts of a path such as `Steps.A.Outputs['b'].S3Uri` or `metrics.auc[0]`.
+
+    A part in brackets and without quotes is an Index.
+    """
+    parts: list[str] = []
+    position = 0
     if not isinstance(path, str):
         raise ValidationException(f"{path!r} is not a path that a definition can use")
     while position < len(path):
         found = _ACCESS.match(path, position)
         if found is None:
             raise ValidationException(f"{path!r} is not a path that a definition can use")
-        parts.append(next(group for group in found.groups() if group is not None))
+        part = next(group for group in found.groups() if group is not None)
+        parts.append(Index(part) if found["index"] is not None else part)
         position = found.end()
     return parts
 

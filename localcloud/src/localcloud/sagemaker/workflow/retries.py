@@ -5,6 +5,7 @@ Source: "Retry Policy for Pipeline Steps" of the SageMaker Developer Guide.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,11 +28,13 @@ _REASONS = {
 _RETRIED_TYPES = ("Processing", "Training", "Tuning", "Transform", "Model", "RegisterModel")
 _LIMITS: dict[str, tuple[tuple[type, ...], float]] = {
     "IntervalSeconds": ((int,), 43_200),
-    "BackoffRate": ((int, float), float("inf")),
+    "BackoffRate": ((int, float), sys.float_info.max),
     "MaxAttempts": ((int,), 20),
     "ExpireAfterMin": ((int,), 14_400),
 }
 _DEFAULT_ATTEMPTS = 5
+_LONGEST_PAUSE = 28 * 86_400.0
+"""Seconds; AWS's own longest running time of a training job."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,15 @@ class Attempts:
                 return None
             self._counts[number] += 1
             self.count += 1
-            return policy.interval * policy.rate**done
+            return _pause(policy, done)
         return None
+
+
+def _pause(policy: RetryPolicy, done: int) -> float:
+    try:
+        return min(_LONGEST_PAUSE, policy.interval * float(policy.rate) ** done)
+    except OverflowError:
+        return _LONGEST_PAUSE
 
 
 def kind_of_error(error: Exception) -> str | None:
@@ -118,10 +128,10 @@ def _read_policy(item: Any, where: str) -> RetryPolicy:
     for name, (types, most) in _LIMITS.items():
         value: Any = item.get(name, 0)
         fits = isinstance(value, types) and not isinstance(value, bool)
-        if not fits or not 0 <= float(value) <= most:
+        if not fits or not 0 <= value <= most:
             what = "a number" if float in types else "an integer"
             raise ValidationException(
-                f"{where}: {name} must be {what} from 0 to {most}, not {value!r}"
+                f"{where}: {name} must be {what} from 0 to {most:g}, not {value!r}"
             )
     if "MaxAttempts" in item and "ExpireAfterMin" in item:
         raise ValidationException(f"{where} can have only one of MaxAttempts and ExpireAfterMin")

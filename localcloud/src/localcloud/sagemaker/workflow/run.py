@@ -50,7 +50,7 @@ class Run:
     """Runs a definition with an executor per step; every change of a step is recorded at once.
 
     `finished` are the properties of steps that are not run again, `only` the steps to run if not
-    all are. `parallel` may be changed while it runs. `clock` measures the time between attempts,
+    all are. `widen` changes `parallel` while it runs. `clock` measures the time between attempts,
     `timeline` gives the times that are recorded.
     """
 
@@ -76,7 +76,8 @@ class Run:
         self._steps = {step.name: step for step in definition.everything()}
         self._waiting: dict[str, frozenset[str]] = {}
         self._done: set[str] = set(finished or {})
-        self.parallel = parallel
+        self._parallel = parallel
+        self._widened: Future[Outcome] = Future()
         self.stopping = threading.Event()
         self.failure: str | None = None
         for step in definition.everything():
@@ -92,17 +93,24 @@ class Run:
         most = min(MAX_PARALLEL_STEPS, max(1, len(self._steps)))
         with ThreadPoolExecutor(most, thread_name_prefix="step") as pool:
             while True:
-                for name in self._ready(min(most, self.parallel) - len(running)):
+                widened = self._widened
+                for name in self._ready(min(most, self._parallel) - len(running)):
                     del self._waiting[name]
                     running[pool.submit(self._run_step, self._steps[name])] = name
                 if not running:
                     break
-                finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
+                finished, _ = wait([*running, widened], return_when=FIRST_COMPLETED)
+                for future in finished - {widened}:
                     self._finish(running.pop(future), future)
         if self.failure is not None:
             return "Failed"
         return "Stopped" if self.stopping.is_set() else "Succeeded"
+
+    def widen(self, parallel: int) -> None:
+        """Let so many steps run side by side from now on."""
+        self._parallel = parallel
+        widened, self._widened = self._widened, Future()
+        widened.set_result(Outcome())
 
     def _await(self, steps: tuple[Step, ...]) -> None:
         """Let steps run when what they wait for is done, but for those that need not run."""

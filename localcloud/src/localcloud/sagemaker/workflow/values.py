@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from localcloud.sagemaker.workflow.expressions import access_path, function_name
+from localcloud.sagemaker.workflow.expressions import Index, access_path, function_name
 
 # How a list of a job's description is indexed by name, e.g. Outputs['train'].
 _LIST_KEYS = ("OutputName", "InputName", "ChannelName", "MetricName", "Name")
@@ -107,11 +107,13 @@ def walk(document: Any, parts: list[str], where: str) -> Any:
 def _item(items: list[Any], part: str) -> Any:
     if not isinstance(items, list):
         raise TypeError(part)
-    if part.isdigit():
+    if isinstance(part, Index):
         return items[int(part)]
     for item in items:
-        if any(item.get(key) == part for key in _LIST_KEYS):
+        if isinstance(item, dict) and any(item.get(key) == part for key in _LIST_KEYS):
             return item
+    if part.isdecimal():  # as in `auc.0`
+        return items[int(part)]
     raise KeyError(part)
 
 
