@@ -65,6 +65,7 @@ format: setup  ## mend what can be mended
 
 bench: setup  ## the benchmarks; each prints its figures as JSON on its last line
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@echo "== a million rows" && $(BIN)/python benchmarks/pipeline_overhead.py --rows 1000000
 
 up: setup  ## start localcloud
 	@$(BIN)/localcloud images

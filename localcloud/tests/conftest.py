@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from clients import client_of
+from data_plane_fixtures import Plane, data_plane
 
 from localcloud.testing import TestCloud, localcloud
 
@@ -31,3 +33,10 @@ def workshop(client: Client) -> str:
     """A bucket for what tests store."""
     client("s3").create_bucket(Bucket="workshop")
     return "workshop"
+
+
+@pytest.fixture
+def plane(tmp_path: Path) -> Iterator[Plane]:
+    """A data plane of one's own."""
+    with data_plane(tmp_path) as running:
+        yield running

@@ -66,6 +66,22 @@ class House:
             config=Config(retries={"max_attempts": 1, "mode": "standard"}, max_pool_connections=20),
         )
 
+    @cached_property
+    def patient(self) -> Any:
+        """A client that waits longer than the platform does, at the gateway's address."""
+        config = Config(
+            retries={"max_attempts": 1, "mode": "standard"}, read_timeout=80,
+            max_pool_connections=40,
+        )  # fmt: skip
+        return boto3.client(
+            "sagemaker-runtime",
+            endpoint_url=self.cloud.address.url,
+            region_name="us-east-1",
+            aws_access_key_id="localcloud",
+            aws_secret_access_key="localcloud",
+            config=config,
+        )
+
     def model(self, name: str, *handlers: str, **environment: str) -> str:
         """A model with a container for each handler."""
         s3 = client_of(self.cloud, "s3")

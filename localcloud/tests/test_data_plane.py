@@ -8,114 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from data_plane_fixtures import CALLER, CAPTURE, Plane, captured, wait_until
 
-from localcloud.protocol import Caller
-from localcloud.s3.objects import ObjectStore
 from localcloud.traffic import ContainerRoute, FleetRoute, Traffic, VariantRoute
-
-CALLER = Caller("000000000000", "us-east-1")
-CAPTURE = {
-    "EnableCapture": True,
-    "InitialSamplingPercentage": 100,
-    "DestinationS3Uri": "s3://captured/from/here/",
-    "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-    "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"]},
-}
-
-
-@dataclass
-class Plane:
-    """A data plane of one's own."""
-
-    folder: Path
-    traffic: Traffic
-    objects: ObjectStore
-    url: str
-    counts: list[dict[str, Any]]
-    containers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _short: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="lc-")
-    )
-
-    @property
-    def sockets(self) -> Path:
-        """Where the containers' sockets are: a path that is short enough for one; it goes away."""
-        return Path(self._short.name)
-
-    def container(self, name: str) -> str:
-        """Start a container; returns its socket."""
-        path = self.sockets / name
-        program = Path(__file__).with_name("fake_container.py")
-        self.containers[name] = subprocess.Popen([sys.executable, program, path, f"{name} "])
-        wait_until(lambda: _answers(path))
-        return str(path)
-
-    def variant(
-        self, *names: str, variant: str = "AllTraffic", weight: float = 1.0
-    ) -> VariantRoute:
-        """A variant whose containers have these names."""
-        containers = tuple(
-            ContainerRoute(f"host-{name}", (self.container(name),), f"{variant}/i-1/{name}")
-            for name in names
-        )
-        return VariantRoute(variant, weight, containers)
-
-    def serve(self, fleet: str, *names: str, share: float = 1.0, **more: Any) -> FleetRoute:
-        """A fleet of one variant; returns its route."""
-        return FleetRoute(fleet, f"config-{fleet}", share, (self.variant(*names),), **more)
-
-    def client(self, **config: Any) -> Any:
-        """A plain boto3 client that does not repeat what fails."""
-        settings = Config(retries={"max_attempts": 1, "mode": "standard"}, **config)
-        return boto3.client(
-            "sagemaker-runtime", endpoint_url=self.url, region_name="us-east-1", config=settings,
-            aws_access_key_id="a", aws_secret_access_key="b",
-        )  # fmt: skip
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
-
-
-def wait_until(holds: Callable[[], Any], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def plane(tmp_path: Path) -> Iterator[Plane]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    objects = ObjectStore(tmp_path / "s3")
-    objects.create_bucket("000000000000", "us-east-1", "captured")
-    counts: list[dict[str, Any]] = []
-    traffic = Traffic(tmp_path, "000000000000", objects, {"endpoints": counts.extend})
-    traffic.open(listener)
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    running = Plane(tmp_path, traffic, objects, url, counts)
-    yield running
-    traffic.close()
-    for process in running.containers.values():
-        process.kill()
-        process.wait()
 
 
 def test_nobody_is_refused_before_all_routes_are_known(plane: Plane, tmp_path: Path) -> None:
@@ -137,15 +39,6 @@ def test_nobody_is_refused_before_all_routes_are_known(plane: Plane, tmp_path: P
 
 def _url(listener: socket.socket) -> str:
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def _captured(plane: Plane) -> list[dict[str, Any]]:
-    lines = [
-        line
-        for found in plane.objects.list("captured")
-        for line in found.path.read_text().splitlines()
-    ]
-    return [json.loads(line) for line in lines]
 
 
 def test_a_request_passes_the_containers_in_their_order(plane: Plane) -> None:
@@ -211,6 +104,45 @@ def test_what_a_container_refuses_is_a_model_error(plane: Plane, status: int, si
     assert f"Received {side} error ({status}) from host-a" in error["Error"]["Message"]
 
 
+def test_an_error_names_the_log_of_the_instance_that_it_came_from(plane: Plane) -> None:
+    names = ("a", "b")
+    route = ContainerRoute(
+        "primary",
+        tuple(plane.container(name) for name in names),
+        tuple(f"AllTraffic/i-{name}" for name in names),
+    )
+    variant = VariantRoute("AllTraffic", 1.0, (route,))
+    plane.traffic.route(CALLER, "several", [FleetRoute("1", "c", 1.0, (variant,))])
+    client, streams = plane.client(), set()
+    for number in range(20):
+        with pytest.raises(ClientError) as refused:
+            client.invoke_endpoint(EndpointName="several", Body=b"status 500 %d" % number)
+        streams.add(refused.value.response["LogStreamArn"].rpartition(":log-stream:")[2])
+    assert streams == {"AllTraffic/i-a", "AllTraffic/i-b"}
+
+
+def test_a_fleet_that_is_dropped_keeps_nobody_waiting(plane: Plane) -> None:
+    """Neither the request that a process has, nor the one that waits for a process."""
+    plane.traffic.route(CALLER, "dropped", [plane.serve("1", "a")])
+    errors: list[int] = []
+
+    def ask() -> None:
+        with pytest.raises(ClientError) as lost:
+            plane.client().invoke_endpoint(EndpointName="dropped", Body=b"sleep 30")
+        errors.append(lost.value.response["OriginalStatusCode"])
+
+    asking = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in asking:
+        thread.start()
+    time.sleep(0.5)
+    assert not errors
+    plane.traffic.forget(CALLER, "dropped")
+    plane.traffic.drop("1")
+    for thread in asking:
+        thread.join(10)
+    assert errors == [500, 500, 500]
+
+
 def test_a_container_that_dies_loses_its_request_and_no_other(plane: Plane) -> None:
     route = plane.serve("1", "a")
     plane.traffic.route(CALLER, "mortal", [route])
@@ -238,7 +170,7 @@ def test_a_process_that_dies_before_it_has_taken_a_request_loses_none(plane: Pla
     with socket.socket(socket.AF_UNIX) as dying:
         dying.bind(str(path))
         dying.listen()
-        route = ContainerRoute("host-dying", (str(path),), "AllTraffic/i-1/dying")
+        route = ContainerRoute("host-dying", (str(path),), ("AllTraffic/i-1/dying",))
         variant = VariantRoute("AllTraffic", 1.0, (route,))
         plane.traffic.route(CALLER, "dying", [FleetRoute("1", "c", 1.0, (variant,))])
         answers: list[bytes] = []
@@ -370,7 +302,7 @@ def test_a_killed_data_plane_is_back_at_once(plane: Plane) -> None:
     assert len(load.errors) <= 4
     assert load.longest < 5
     plane.traffic.close()
-    assert len(_captured(plane)) > 50
+    assert len(captured(plane)) > 50
 
 
 def test_what_is_captured_is_whole_and_in_its_place(plane: Plane) -> None:
@@ -385,7 +317,7 @@ def test_what_is_captured_is_whole_and_in_its_place(plane: Plane) -> None:
     with pytest.raises(ClientError):
         client.invoke_endpoint(EndpointName="seen", Body=b"status 400 no")
     plane.traffic.close()
-    records = _captured(plane)
+    records = captured(plane)
     assert len(records) == 51
     first = next(r for r in records if r["eventMetadata"].get("inferenceId") == "id-0")
     assert first["eventVersion"] == "0"

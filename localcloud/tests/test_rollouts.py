@@ -272,6 +272,53 @@ def test_errors_of_the_new_version_set_an_alarm_off_that_gives_all_requests_back
     assert found["FailureReason"].endswith("alarms: real is ALARM.")
 
 
+@pytest.mark.slow
+def test_a_version_that_hangs_in_its_requests_times_out_and_is_rolled_back(watched: House) -> None:
+    """It passes its health check; what hangs is counted when the platform's 60 seconds are over."""
+    hangs = says("").replace("return ''", "import time; time.sleep(3600)")
+    watched.model("stuck", hangs, SAGEMAKER_MODEL_SERVER_TIMEOUT="600")
+    watched.config("stuck", count=2)
+    name = alarm(watched, "times-out", config="stuck")
+    watched.sagemaker.update_endpoint(
+        EndpointName="watched",
+        EndpointConfigName="stuck",
+        DeploymentConfig=canary(wait=150, alarms=[name]),
+    )
+    watched.wait(lambda: "Baking" in str(watched.describe("watched")), 60)
+    client = watched.patient
+    late: dict[str, Any] = {}
+    answered: list[bytes] = []
+    ending = threading.Event()
+
+    def ask() -> None:
+        while not ending.is_set():
+            began = time.monotonic()
+            try:
+                answer = client.invoke_endpoint(EndpointName="watched", Body=b"1")
+                answered.append(answer["Body"].read())
+            except ClientError as error:
+                late.update(error.response, seconds=time.monotonic() - began)
+                ending.set()
+            time.sleep(0.01)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    found = watched.settled("watched", seconds=200)
+    ending.set()
+    for thread in threads:
+        thread.join()
+    assert found["EndpointConfigName"] == "blue"
+    assert found["FailureReason"].endswith("alarms: times-out is ALARM.")
+    assert set(answered) == {b"blue"}
+    assert 59 < late["seconds"] < 69
+    assert (late["Error"]["Code"], late["OriginalStatusCode"]) == ("ModelError", 0)
+    assert late["OriginalMessage"].startswith(
+        "Your invocation timed out while waiting for a response from container primary."
+    )
+    assert watched.ask("watched") == "blue"
+
+
 def test_an_alarm_that_is_off_before_the_rollout_ends_it(watched: House) -> None:
     name = alarm(watched, "noisy", "ALARM", config="nobody")
     deployment = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name}]}}

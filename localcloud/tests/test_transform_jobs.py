@@ -231,7 +231,7 @@ def test_a_server_error_is_asked_again_as_often_as_the_job_says(
         ModelClientConfig={"InvocationsMaxRetries": retries},
     )  # fmt: skip
     assert job["FailureReason"].startswith("AlgorithmError: ")
-    assert "container-1 answered 500: " in job["FailureReason"]
+    assert "primary answered 500: " in job["FailureReason"]
     log = batch.log(job["TransformJobName"])
     assert log.count("asked") == asked
     assert "ValueError: the model broke" in log
@@ -267,7 +267,7 @@ def test_a_request_that_kills_its_container_each_time_fails_the_job(batch: Batch
         ModelClientConfig={"InvocationsMaxRetries": 1},
     )  # fmt: skip
     assert job["TransformJobStatus"] == "Failed"
-    assert "a.csv: container-1 ended while it handled the request" in job["FailureReason"]
+    assert "a.csv: primary ended while it handled the request" in job["FailureReason"]
     assert batch.outputs(job) == {"b.csv.out": "fine"}
 
 
@@ -275,7 +275,7 @@ def test_an_answer_that_comes_too_late_fails_the_job(batch: Batch) -> None:
     slow = ECHO.replace("    return body", "    import time; time.sleep(5)\n    return body")
     config = {"InvocationsTimeoutInSeconds": 1, "InvocationsMaxRetries": 0}
     job = batch.run(batch.model(slow), batch.put({"a": "x"}), ModelClientConfig=config)
-    assert "container-1 did not answer in time" in job["FailureReason"]
+    assert "primary did not answer in time" in job["FailureReason"]
 
 
 def test_a_model_that_does_not_start_fails_the_job_with_its_own_words(batch: Batch) -> None:

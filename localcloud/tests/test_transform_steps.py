@@ -132,7 +132,7 @@ def test_a_failed_job_fails_the_step_in_its_own_words(batch: Batch) -> None:
     execution = run(batch, "transform-fails", definition(transform(broken, arguments=none)))
     assert execution["PipelineExecutionStatus"] == "Failed"
     reason = execution["Steps"]["Score"]["FailureReason"]
-    assert reason.startswith(f"AlgorithmError: {BUCKET}/rows/a.csv: container-1 answered 500")
+    assert reason.startswith(f"AlgorithmError: {BUCKET}/rows/a.csv: primary answered 500")
 
 
 def test_a_missing_model_fails_the_step(batch: Batch) -> None:

@@ -33,6 +33,9 @@ def command(workspace: Workspace, *, version: str | None, delete: bool, output: 
     chosen = registry.find_approved(workspace, version, "served")
     contract = smoke.read_contract(workspace, chosen)
     config = _configure(workspace, name, chosen)
+    before = _find(workspace.sagemaker.describe_endpoint, EndpointName=name)
+    if before is not None and before["EndpointStatus"] not in _SETTLED:
+        _follow(workspace, name)  # it takes no update before
     _put(workspace, name, config)
     took = _follow(workspace, name)
     _check_live(workspace, name, config)
@@ -99,7 +102,7 @@ def _put(workspace: Workspace, endpoint: str, config: str) -> None:
         client.create_endpoint(
             EndpointName=endpoint, EndpointConfigName=config, Tags=tags(workspace.settings)
         )
-    elif found["EndpointConfigName"] != config and found["EndpointStatus"] in _SETTLED:
+    elif found["EndpointConfigName"] != config:
         client.update_endpoint(EndpointName=endpoint, EndpointConfigName=config)
 
 

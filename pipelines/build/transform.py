@@ -12,7 +12,8 @@ from pipelines.build.registry import Version
 from pipelines.build.rows import Part, Table
 from pipelines.build.terminal import seconds
 
-_ROW = re.compile(r"\b[Rr]ow (\d+)\b")
+# A text in quotes is a value of the user's own, whatever it says.
+_ROW = re.compile(r"'[^']*'|\"[^\"]*\"|\b[Rr]ow (\d+)\b")
 
 
 def command(
@@ -101,7 +102,7 @@ def _failure(
         start = part.first - 1
 
         def placed(found: re.Match[str]) -> str:
-            row = start + int(found[1])
+            row = start + int(found[1] or 0)
             if not part.first <= row < part.first + part.rows:
                 return found[0]
             return f"{found[0].split()[0]} {row} (line {table.line(row)})"

@@ -98,6 +98,30 @@ def test_a_version_that_does_not_start_leaves_the_old_one_serving(
     assert command("serve", str(first.version)).code == 0
 
 
+def test_an_endpoint_that_somebody_else_is_updating_is_updated_after_that(
+    first: Finished, command: CommandLine, account: Account
+) -> None:
+    command("approve", str(first.version))
+    assert command("serve", str(first.version)).code == 0
+    client, mine, other = account.client("sagemaker"), f"{ENDPOINT}-v{first.version}", "elsewhere"
+    variants = client.describe_endpoint_config(EndpointConfigName=mine)["ProductionVariants"]
+    client.create_endpoint_config(EndpointConfigName=other, ProductionVariants=variants)
+    slowly = {
+        "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+        "TerminationWaitInSeconds": 2,
+    }
+    client.update_endpoint(
+        EndpointName=ENDPOINT,
+        EndpointConfigName=other,
+        DeploymentConfig={"BlueGreenUpdatePolicy": slowly},
+    )
+    answer = command("serve", str(first.version))
+    client.delete_endpoint_config(EndpointConfigName=other)
+    assert answer.code == 0, answer.text
+    found = client.describe_endpoint(EndpointName=ENDPOINT)
+    assert (found["EndpointStatus"], found["EndpointConfigName"]) == ("InService", mine)
+
+
 def test_a_version_that_answers_wrongly_is_told(
     first: Finished, command: CommandLine, account: Account
 ) -> None:

@@ -119,12 +119,14 @@ def test_a_row_that_the_model_refuses_is_named_by_its_place_in_the_file(
     many = rows + (rows[1:] if header else rows) * 160
     wrong = 150_000
     many[wrong] = list(many[wrong])
-    many[wrong][many[0].index("Type") if header else 0] = "X"
+    value = "X" if header else "Row 2"  # which is the user's, whatever it looks like
+    many[wrong][many[0].index("Type") if header else 0] = value
     file = write(tmp_path / "rows.csv", many)
     answer = command("transform", str(file))
     assert answer.code == 4, answer.text
     row = wrong if header else wrong + 1
-    said = f"{file}: Row {row} (line {wrong + 1}), column Type: must be one of L, M, H, not 'X'."
+    place = f"{file}: Row {row} (line {wrong + 1}), column Type"
+    said = f"{place}: must be one of L, M, H, not {value!r}."
     assert said in answer.err
     assert "group /aws/sagemaker/TransformJobs" in answer.err
     assert not (tmp_path / "rows.scored.csv").exists()

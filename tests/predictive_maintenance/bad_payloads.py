@@ -317,6 +317,7 @@ def _types() -> Iterator[BadPayload]:
         "image/png, text/plain;q=0.5",
         "application/xml",
         "application/json;q=0",
+        "application/json; q=0",
         "text/csv;q=0, application/json;q=0.0",
         NPY,
         "json",

@@ -29,9 +29,10 @@ def raw_columns(rows=10_000, seed=7):
     }
 
 
-def write_splits(folder, rows=3_000):
+def write_splits(folder, rows=3_000, columns=None):
     """Write train/, validation/, test/ and schema/ as the preprocessing job does."""
-    columns = next(generator.segments(rows, 11))
+    columns = columns or next(generator.segments(rows, 11))
+    rows = len(columns[schema.LABEL])
     matrix, label = features.derive(columns), columns[schema.LABEL]
     part = np.arange(rows) % 3
     for index, name in enumerate(("train", "validation", "test")):

@@ -14,12 +14,13 @@ import pytest
 import xgboost as xgb
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from modelling import train_quickly
+from modelling import environment, raw_columns, train_quickly, write_splits
 
-from pipelines.predictive_maintenance import table
+from pipelines.predictive_maintenance import features, table
 from pipelines.predictive_maintenance.features import FEATURE_NAMES
 from pipelines.predictive_maintenance.inference import matrix
 from pipelines.predictive_maintenance.inference.classifier.inference import model_fn, transform_fn
+from pipelines.predictive_maintenance.train import train
 
 WIDTH = len(FEATURE_NAMES)
 NPY = "application/x-npy"
@@ -66,6 +67,25 @@ def test_every_answer_is_the_boosters_own(folder, model, rows):
     for row, score in zip(rows, expected, strict=True):
         alone, _ = transform_fn(model, matrix.dump(row[np.newaxis]), NPY, "text/csv")
         assert np.float32(alone.partition(",")[0]) == score
+
+
+def test_the_model_as_it_is_trained_scores_every_row_as_the_booster_does(tmp_path):
+    """Most rows are training rows, whose very values the trees' thresholds are made of."""
+    columns = raw_columns()
+    write_splits(tmp_path, columns=columns)
+    assert train.main((), environment(tmp_path)) == 0
+    model = model_fn(str(tmp_path / "model"))
+    rows = features.derive(columns)
+    assert len(rows) == 10_000
+    booster = xgb.Booster(model_file=tmp_path / "model" / "xgboost-model.ubj")
+    expected = booster.predict(xgb.DMatrix(rows, feature_names=list(FEATURE_NAMES)))
+    body, _ = transform_fn(model, matrix.dump(rows), NPY, "text/csv")
+    told = np.array([line.partition(",")[0] for line in body.splitlines()], dtype=np.float32)
+    np.testing.assert_array_equal(told, expected)
+    lines = as_csv(rows)
+    assert transform_fn(model, lines, "text/csv", "text/csv")[0] == body
+    alone = [transform_fn(model, matrix.dump(row[None]), NPY, "text/csv")[0] for row in rows]
+    assert "".join(alone) == body
 
 
 def test_csv_and_json_say_the_same_both_ways(model, rows):
@@ -118,7 +138,15 @@ def test_json_is_the_default_answer(model, rows, accept):
 
 @pytest.mark.parametrize(
     "accept",
-    ["text/csv", "TEXT/CSV", "text/csv; header=absent", "text/*", "text/csv, */*;q=0.1"],
+    [
+        "text/csv",
+        "TEXT/CSV",
+        "text/csv; header=absent",
+        "text/*",
+        "text/csv, */*;q=0.1",
+        "application/json; q=0.1, text/csv; q=0.9",
+        "application/json ; Q=0.1; charset=utf-8, text/csv",
+    ],
 )
 def test_csv_is_written_for_who_likes_it_best(model, rows, accept):
     assert transform_fn(model, as_csv(rows[:1]), "text/csv", accept)[1] == "text/csv"

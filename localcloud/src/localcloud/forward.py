@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 import urllib3
 
 from localcloud.addresses import HOST
-from localcloud.errors import RequestEntityTooLarge, ServiceError
+from localcloud.errors import ServiceError
 from localcloud.wsgi import Application, Environ, StartResponse
 
 _MOST_BYTES = 6 * 1024 * 1024
 _MOST_SECONDS = 70.0
 _HANDED_ON = ("HTTP_HOST", "HTTP_ACCEPT", "HTTP_AUTHORIZATION", "HTTP_ORIGIN")
 _PREFIX = "HTTP_X_AMZN_SAGEMAKER_"
-_CONNECTIONS = 32
+_CONNECTIONS = 24
+"""How many are handed on at a time: the gateway has threads left for other calls."""
+
+
+class Busy(ServiceError):  # noqa: N818 - reads as what the gateway is
+    """As many requests are handed on as may be."""
+
+    code = "ServiceUnavailable"
+    status = 503
 
 
 def forward_to(port: int) -> Application:
@@ -22,8 +31,20 @@ def forward_to(port: int) -> Application:
     pool = urllib3.HTTPConnectionPool(
         HOST, port, maxsize=_CONNECTIONS, timeout=_MOST_SECONDS, retries=False
     )
+    places = threading.BoundedSemaphore(_CONNECTIONS)
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if not places.acquire(blocking=False):
+            raise Busy(
+                f"{_CONNECTIONS} requests to endpoints are under way through this address, which "
+                f"is all it carries at a time. http://{HOST}:{port} carries more."
+            )
+        try:
+            return hand_on(environ, start_response)
+        finally:
+            places.release()
+
+    def hand_on(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         headers = {
             name.removeprefix("HTTP_").replace("_", "-"): value
             for name, value in environ.items()
@@ -31,9 +52,8 @@ def forward_to(port: int) -> Application:
         }
         if environ.get("CONTENT_TYPE"):
             headers["Content-Type"] = environ["CONTENT_TYPE"]
+        # One byte more than may come is enough for the data plane to refuse it.
         body = environ["wsgi.input"].read(_MOST_BYTES + 1)
-        if len(body) > _MOST_BYTES:
-            raise RequestEntityTooLarge(f"HTTP content length exceeded {_MOST_BYTES} bytes.")
         path = environ.get("REQUEST_URI") or environ["PATH_INFO"]
         try:
             answer = pool.request(environ["REQUEST_METHOD"], path, body=body, headers=headers)

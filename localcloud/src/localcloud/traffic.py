@@ -38,11 +38,11 @@ _AGAIN_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class ContainerRoute:
-    """One container of a variant: a Unix socket for each instance's process."""
+    """One container of a variant: the Unix socket and the log of each instance's process."""
 
     hostname: str
     sockets: tuple[str, ...]
-    log_stream: str
+    log_streams: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,10 @@ class Traffic:
     def drain(self, fleet_id: str, timeout: float) -> bool:
         """Wait until no request is in a fleet that no route names; whether that came to be."""
         return self._order({"do": "drain", "fleet": fleet_id}, timeout)
+
+    def drop(self, fleet_id: str) -> None:
+        """Let go of a fleet that no route names; whoever waits for it has an error at once."""
+        self._order({"do": "drop", "fleet": fleet_id})
 
     def function(self, arn: str, route: FunctionRoute) -> None:
         """Have a function's events go to this server; returns when they do.

@@ -25,7 +25,7 @@ Converted = TypeVar("Converted")
 _SHOWN_FINDINGS = 5
 _BLOCK_ROWS = 1000
 _UTF8 = {"utf-8", "utf8", "us-ascii", "ascii"}
-_ACCEPT_PARAMETER = re.compile(r";\s*(?!q\s*=)[^;,]*", re.IGNORECASE)
+_ACCEPT_PARAMETER = re.compile(r";(?!\s*q\s*=)[^;,]*", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\";\s]*)")
 
 

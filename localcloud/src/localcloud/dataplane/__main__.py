@@ -25,9 +25,12 @@ from localcloud.dataplane.http_api.apis import HttpApis
 from localcloud.dataplane.invocation import Invocations
 from localcloud.dataplane.routes import Routes
 
+_log = logging.getLogger(__name__)
 _COUNT_SECONDS = 1.0
 _LONGEST_ORDER = 16 * 1024 * 1024
 _IDLE_SECONDS = 75
+_SWITCH_SECONDS = 0.0005
+"""How long the thread that writes captured data may keep the requests waiting."""
 _LAST_SECONDS = 10
 """How long requests that are being answered may still take when it shall end."""
 Document = dict[str, Any]
@@ -60,7 +63,7 @@ class DataPlane:
         self._do(self._obey(reader))
         await self._told.wait()
         await self._server.serve(sockets=[listener])
-        self._captures.flush(ending=True)
+        await self._captures.flush(ending=True)
         self._apis.flush()
         self._tell_counts()
         self._tell({"ended": True})
@@ -72,11 +75,20 @@ class DataPlane:
             self._tell({"ready": True})
             # A gateway that is killed with something unread resets the connection.
             with contextlib.suppress(ConnectionError):
-                while (line := await reader.readline()) and self._does(json.loads(line)):
+                while (line := await reader.readline()) and self._obeys(json.loads(line)):
                     pass
         finally:
             self._server.should_exit = True
             self._told.set()
+
+    def _obeys(self, order: Document) -> bool:
+        """Do an order; one that cannot be done is the fault of localcloud, and only its own."""
+        try:
+            return self._does(order)
+        except Exception:  # noqa: BLE001 - what else is served goes on
+            _log.exception("an order could not be done: %s", order)
+            self._tell({"done": order.get("id", 0)})
+            return True
 
     def _does(self, order: Document) -> bool:
         """Do an order; False for the last one."""
@@ -86,6 +98,9 @@ class DataPlane:
                 self._tell({"done": order["id"]})
             case "forget":
                 self._routes.forget(order["region"], order["endpoint"])
+                self._tell({"done": order["id"]})
+            case "drop":
+                self._routes.drop(order["fleet"])
                 self._tell({"done": order["id"]})
             case "drain":
                 self._do(self._drain(order))
@@ -110,7 +125,7 @@ class DataPlane:
         due = loop.time() + _COUNT_SECONDS
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            self._captures.flush()
+            await self._captures.flush()
             self._apis.flush()
             if loop.time() >= due:
                 due = loop.time() + _COUNT_SECONDS
@@ -141,6 +156,7 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     plane = DataPlane(options.account, options.captures)
     with (
         socket.socket(fileno=options.orders) as orders,

@@ -1,7 +1,7 @@
 """Data capture: what went in and what came out, as files of JSON lines for S3.
 
-A request only puts its record into a list. The list is written to a file of the state folder a few
-times a second, and the file is handed to the gateway, which makes it an object, when it is some
+A request only puts its record into a list. A thread writes the list to a file of the state folder a
+few times a second, and the file is handed to the gateway, which makes it an object, when it is some
 seconds old or its hour is over. A file that a killed process left is handed over at the next start.
 
 Format: SageMaker Data Capture, version "0". Content types that the configuration names neither as
@@ -10,6 +10,7 @@ csv nor as JSON are base64. Requests that the model did not answer with a 2xx ar
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -25,6 +26,7 @@ FLUSH_SECONDS = 0.25
 _FILE_SECONDS = 5.0
 _FILE_BYTES = 8 * 1024 * 1024
 _KEPT_BYTES = 64 * 1024 * 1024
+"""What is kept for a disk that takes nothing; more is dropped, and the log says so."""
 _log = logging.getLogger(__name__)
 Document = dict[str, Any]
 
@@ -128,42 +130,68 @@ class _File:
         os.close(self._descriptor)
 
 
+Place = tuple[str, str]
+Waiting = dict[Place, list[tuple[Capture, Record]]]
+
+
 class Captures:
-    """All records that no file holds yet, and the files that are being written."""
+    """All records that no file holds yet, and the files that are being written.
+
+    Of the event loop's thread; only what `flush` has taken is another thread's.
+    """
 
     def __init__(self, folder: Path, deliver: Callable[[str], None]) -> None:
         """`deliver` is told the name of each file that is whole."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._deliver = deliver
-        self._waiting: dict[tuple[str, str], list[tuple[Capture, Record]]] = {}
-        self._files: dict[tuple[str, str], _File] = {}
+        self._waiting: Waiting = {}
+        self._files: dict[Place, _File] = {}
         self._kept = 0
+        self._failing = False
+        self._dropped = 0
+        self._turn = asyncio.Lock()
 
-    def add(self, place: tuple[str, str], capture: Capture, record: Record) -> None:
+    def add(self, place: Place, capture: Capture, record: Record) -> None:
         """Keep a record until the next `flush`."""
         self._kept += len(record.body) + len(record.answer)
-        if self._kept > _KEPT_BYTES:  # the disk is full, and has been for a while
+        if self._failing and self._kept > _KEPT_BYTES:
+            self._dropped += 1
             return
         self._waiting.setdefault(place, []).append((capture, record))
 
-    def flush(self, *, ending: bool = False) -> None:
+    async def flush(self, *, ending: bool = False) -> None:
         """Write what waits; hand over the files that are old enough, or all at the end."""
-        waiting, self._waiting, self._kept = self._waiting, {}, 0
+        async with self._turn:
+            waiting, self._waiting, self._kept = self._waiting, {}, 0
+            if waiting or self._files:
+                whole = await asyncio.to_thread(self._store, waiting, ending=ending)
+                for name in whole:
+                    self._deliver(name)
+            left = [(place, *each) for place, records in waiting.items() for each in records]
+            self._failing = bool(left)
+            for place, capture, record in left:
+                self.add(place, capture, record)
+            if self._dropped:
+                _log.error("%d captured requests were dropped for want of room", self._dropped)
+                self._dropped = 0
+
+    def _store(self, waiting: Waiting, *, ending: bool) -> list[str]:
+        """Write records, of which those stay that could not be; the names of files now whole."""
+        whole: list[str] = []
         for place, records in waiting.items():
             try:
-                self._write(place, records)
+                self._write(place, records, whole)
             except OSError as error:
                 _log.error("captured data cannot be written: %s", error)
-                for capture, record in records:
-                    self.add(place, capture, record)
         now, hour = time.monotonic(), int(time.time() // 3600)
         for place, file in list(self._files.items()):
             old = now - file.opened > _FILE_SECONDS or file.hour != hour
             if ending or old or file.size > _FILE_BYTES:
-                self._close(place)
+                whole.append(self._close(place))
+        return whole
 
-    def _write(self, place: tuple[str, str], records: list[tuple[Capture, Record]]) -> None:
+    def _write(self, place: Place, records: list[tuple[Capture, Record]], whole: list[str]) -> None:
         """Write records, each hour's into a file of its own; drops those that are written."""
         while records:
             hour = int(records[0][1].time // 3600)
@@ -172,14 +200,14 @@ class Captures:
                 same += 1
             file = self._files.get(place)
             if file is not None and file.hour != hour:
-                self._close(place)
+                whole.append(self._close(place))
                 file = None
             if file is None:
                 file = self._files[place] = _File(self._folder, place, records[0][1].time)
             file.write(b"".join(capture.line(record) for capture, record in records[:same]))
             del records[:same]
 
-    def _close(self, place: tuple[str, str]) -> None:
+    def _close(self, place: Place) -> str:
         file = self._files.pop(place)
         file.close()
-        self._deliver(file.path.name)
+        return file.path.name

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import httptools
@@ -24,26 +25,33 @@ class Answer(NamedTuple):
     content_type: bytes | None
     attributes: bytes | None
     body: bytes
+    log_stream: str
     function_error: bytes | None = None
 
 
 class TooLateError(Exception):
     """No answer came within the platform's time; `waiting` if no process was free to take it."""
 
-    def __init__(self, *, waiting: bool) -> None:
+    def __init__(self, log_stream: str, *, waiting: bool) -> None:
         super().__init__()
+        self.log_stream = log_stream
         self.waiting = waiting
 
 
 class LostError(Exception):
     """The process ended while it had the request."""
 
+    def __init__(self, log_stream: str) -> None:
+        super().__init__()
+        self.log_stream = log_stream
+
 
 class Connection(asyncio.Protocol):
-    """The connection to one process. `ended` is set when it is gone."""
+    """The connection to one process, which logs to `log_stream`. `ended` is set when it is gone."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, container: Container, log_stream: str) -> None:
         self._container = container
+        self._log_stream = log_stream
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -89,7 +97,7 @@ class Connection(asyncio.Protocol):
 
     def _expire(self, answer: asyncio.Future[Answer]) -> None:
         if not answer.done():
-            answer.set_exception(TooLateError(waiting=False))
+            answer.set_exception(TooLateError(self._log_stream, waiting=False))
         # What the process answers later belongs to nobody.
         self.close()
 
@@ -109,7 +117,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Tell whoever waits for the answer."""
         if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(LostError())
+            self._answer.set_exception(LostError(self._log_stream))
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -136,6 +144,7 @@ class Connection(asyncio.Protocol):
             self._content_type,
             self._attributes,
             b"".join(self._parts),
+            self._log_stream,
             self._function_error,
         )
         self._parts = []
@@ -151,15 +160,22 @@ class Connection(asyncio.Protocol):
 
 
 class Container:
-    """All processes of one container, one for each instance, and the requests that wait for one."""
+    """All processes of one container, one for each instance, and the requests that wait for one.
 
-    def __init__(self, hostname: str, sockets: list[str], log_stream: str) -> None:
+    `sockets` and `log_streams` are those of the processes, in the same order.
+    """
+
+    def __init__(self, hostname: str, sockets: Sequence[str], log_streams: Sequence[str]) -> None:
         self.hostname = hostname
-        self.log_stream = log_stream
+        self._log_stream = next(iter(log_streams), "")
+        self._closed = False
         self._loop = asyncio.get_running_loop()
         self._idle: deque[Connection] = deque()
         self._waiting: deque[asyncio.Future[Connection]] = deque()
-        self._keepers = [self._loop.create_task(self._keep(path)) for path in sockets]
+        self._keepers = [
+            self._loop.create_task(self._keep(path, log_stream))
+            for path, log_stream in zip(sockets, log_streams, strict=True)
+        ]
 
     async def ask(self, request: bytes, deadline: float) -> Answer:
         """Have one process answer. Raises LostError and TooLateError."""
@@ -189,25 +205,32 @@ class Container:
             self.release(self._idle.popleft())
 
     def close(self) -> None:
-        """Let go of all processes."""
+        """Let go of all processes; whoever has a request here or waits with one has lost it."""
+        self._closed = True
         for keeper in self._keepers:
             keeper.cancel()
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                waiting.set_exception(LostError(self._log_stream))
 
     async def _wait(self, deadline: float) -> Connection:
+        if self._closed:
+            raise LostError(self._log_stream)
         waiting: asyncio.Future[Connection] = self._loop.create_future()
         self._waiting.append(waiting)
-        timer = self._loop.call_at(deadline, _expire, waiting)
+        timer = self._loop.call_at(deadline, self._expire, waiting)
         try:
             return await waiting
         finally:
             timer.cancel()
 
-    async def _keep(self, path: str) -> None:
+    async def _keep(self, path: str, log_stream: str) -> None:
         """Hold a connection to the process behind a socket; when it is gone, to the next one."""
         while True:
             try:
                 _, connection = await self._loop.create_unix_connection(
-                    lambda: Connection(self), path
+                    lambda: Connection(self, log_stream), path
                 )
             except OSError:
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -220,7 +243,6 @@ class Container:
             with contextlib.suppress(ValueError):
                 self._idle.remove(connection)
 
-
-def _expire(waiting: asyncio.Future[Connection]) -> None:
-    if not waiting.done():
-        waiting.set_exception(TooLateError(waiting=True))
+    def _expire(self, waiting: asyncio.Future[Connection]) -> None:
+        if not waiting.done():
+            waiting.set_exception(TooLateError(self._log_stream, waiting=True))

@@ -19,7 +19,8 @@ class Function:
         self.socket: str = table["socket"]
         self.processes: int = table["processes"]
         self.policy: list[Document] = table["policy"]
-        self._pool = Container(self.arn, [self.socket] * self.processes, "")
+        sockets = [self.socket] * self.processes
+        self._pool = Container(self.arn, sockets, [""] * self.processes)
         self._allowed: dict[str, bool] = {}
         self._events = 0
         self._retired = False

@@ -176,15 +176,16 @@ class _Call:
         started = time.perf_counter()
         try:
             answer = await container.ask(request, self._deadline)
-        except LostError:
+        except LostError as error:
             self.status = 500
             raise self._refusal(
-                container, 500, "The container ended while it handled the request."
-            ) from None
-        except TooLateError:
+                container, error.log_stream, 500,
+                "The container ended while it handled the request.",
+            ) from None  # fmt: skip
+        except TooLateError as error:
             self.status = 0
             raise self._refusal(
-                container, 0,
+                container, error.log_stream, 0,
                 "Your invocation timed out while waiting for a response from container "
                 f"{container.hostname}. Review the latency metrics for each container in Amazon "
                 "CloudWatch, resolve the issue, and try again.",
@@ -194,10 +195,12 @@ class _Call:
         self.status = answer.status
         if not 200 <= answer.status < 300:
             said = answer.body[: 4 * _SHOWN].decode("utf-8", "replace")[:_SHOWN]
-            raise self._refusal(container, answer.status, said)
+            raise self._refusal(container, answer.log_stream, answer.status, said)
         return answer
 
-    def _refusal(self, container: Container, status: int, said: str) -> RefusedError:
+    def _refusal(
+        self, container: Container, log_stream: str, status: int, said: str
+    ) -> RefusedError:
         endpoint = self._endpoint
         side = "client" if 400 <= status < 500 else "server"
         group = f"/aws/sagemaker/Endpoints/{endpoint.name}"
@@ -208,7 +211,7 @@ class _Call:
             OriginalStatusCode=status,
             OriginalMessage=said,
             LogStreamArn=f"arn:aws:logs:{endpoint.region}:{endpoint.account}:log-group:{group}:"
-            f"log-stream:{container.log_stream}",
+            f"log-stream:{log_stream}",
         )  # fmt: skip
 
 

@@ -126,6 +126,12 @@ class Routes:
         self._fleets.pop(fleet_id, None)
         fleet.close()
 
+    def drop(self, fleet_id: str) -> None:
+        """Let go of a fleet at once: what is in it is lost."""
+        fleet = self._fleets.pop(fleet_id, None)
+        if fleet is not None:
+            fleet.close()
+
     def _make(self, table: Document, told: Document) -> Fleet:
         capture = None
         if told["capture"] is not None and told["capture"].get("EnableCapture", True):
@@ -136,7 +142,7 @@ class Routes:
                 variant["name"],
                 variant["weight"],
                 tuple(
-                    Container(each["hostname"], each["sockets"], each["log_stream"])
+                    Container(each["hostname"], each["sockets"], each["log_streams"])
                     for each in variant["containers"]
                 ),
                 fleet,

@@ -105,8 +105,10 @@ class Models:
             for container in model.get("Containers") or [model["PrimaryContainer"]]
             for expanded in self._expand(caller, container)
         ]
+        # AWS numbers the containers of a model that has several.
+        default = "container-{}" if len(given) > 1 else "primary"
         hostnames = [
-            each.get("ContainerHostname", f"container-{number}")
+            each.get("ContainerHostname", default.format(number))
             for number, each in enumerate(given, 1)
         ]
         if len(set(hostnames)) < len(hostnames):

@@ -68,12 +68,15 @@ def _blocks(file: BinaryIO, limit: int) -> Iterator[bytes]:
         if len(whole) <= limit:  # the object's end, or near it
             rest = whole
             continue
-        end = whole.rfind(b"\n") + 1
-        if not end:
+        end = whole.rfind(b"\n", 0, limit) + 1
+        if end:
+            body, rest = whole[:end], whole[end:]
+        elif whole.endswith(b"\n"):  # a record for which there is just room, but for its line's end
+            body, rest = whole[:limit], b""
+        else:
             raise RecordError(_too_long(f"its line {before + 1}", limit))
-        before += whole.count(b"\n", 0, end)
-        rest = whole[end:]
-        yield from _without_empty_lines(whole[:end])
+        before += body.count(b"\n") or 1
+        yield from _without_empty_lines(body)
     yield from _without_empty_lines(rest)
 
 

@@ -163,6 +163,7 @@ class Conductor:
             self._traffic.forget(caller, name)
             with self._lock:
                 del self._serving[arn(caller, KIND, name)]
+            self._traffic.drop(fleet.id)
             self._end(fleet)
             reason = f"It did not come up again after localcloud had been down. {error}"
             self._tell(caller, name, {"FailureReason": reason[:REASON_LIMIT]})
@@ -308,6 +309,7 @@ class Conductor:
         else:
             self._traffic.route(caller, name, [serving.route(1.0)])
         for fleet in others:
+            self._traffic.drop(fleet.id)
             self._end(fleet)
         status = "Failed" if serving is None else "InService"
         changes = {"EndpointStatus": status, "FailureReason": reason[:REASON_LIMIT]}

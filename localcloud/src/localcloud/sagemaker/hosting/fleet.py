@@ -172,7 +172,7 @@ class Fleet:
             self._ground.logs.open(
                 self._caller,
                 f"{LOG_GROUPS}{self._endpoint}",
-                f"{variant.name}/{instance}/{each.hostname}",
+                _stream(variant, instance, each.hostname),
                 path,
             )
             for each, path in zip(variant.containers, paths, strict=True)
@@ -209,10 +209,18 @@ class Fleet:
             ContainerRoute(
                 hostname=container.hostname,
                 sockets=tuple(str(each.model.sockets[number]) for each in instances),
-                log_stream=f"{variant.name}/{instances[0].id}/{container.hostname}",
+                log_streams=tuple(
+                    _stream(variant, each.id, container.hostname) for each in instances
+                ),
             )
             for number, container in enumerate(variant.containers)
         )
+
+
+def _stream(variant: Variant, instance: str, hostname: str) -> str:
+    """A container's log stream; AWS names the container where a model has several."""
+    several = len(variant.containers) > 1
+    return f"{variant.name}/{instance}/{hostname}" if several else f"{variant.name}/{instance}"
 
 
 def _end(instance: Instance) -> None:
