@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from clients import client_of
-from definitions import ROLE, condition, definition, fail, processing
+from definitions import IMAGE, ROLE, condition, definition, fail, processing
 from waiting import finish
 
+from localcloud.sagemaker.execution_records import KIND, STEP
+from localcloud.store import Store
 from localcloud.testing import localcloud
 
 Client = Callable[[str], Any]
@@ -212,7 +214,7 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(
     assert listed["PipelineExecutionSummaries"] == []
 
 
-STEP = processing("Say", "print(1)")
+ONE = processing("Say", "print(1)")
 AFTER_B = processing("A", "1", DependsOn=["B"])
 
 
@@ -222,7 +224,7 @@ AFTER_B = processing("A", "1", DependsOn=["B"])
         ("{", "not JSON"),
         ('{"Version": "2019-01-01", "Steps": []}', "Version"),
         (definition({"Name": "Clever", "Type": "EMR", "Arguments": {}}), "[Clever] has type 'EMR'"),
-        (definition(STEP, STEP), "unique: 'Say'"),
+        (definition(ONE, ONE), "unique: 'Say'"),
         (definition(AFTER_B), "depends on [B]"),
         (
             definition(
@@ -233,9 +235,9 @@ AFTER_B = processing("A", "1", DependsOn=["B"])
         (definition(processing("A", "1", words=[{"Get": "Parameters.No"}])), "parameter [No]"),
         (definition(processing("A", "1", words=[{"Get": "Execution.No"}])), "variable 'No'"),
         (definition(condition("C", [{"Type": "Like"}], [], [])), "unknown type 'Like'"),
-        (definition(STEP, parameters=[{"Name": "P", "Type": "Date"}]), "unknown type 'Date'"),
+        (definition(ONE, parameters=[{"Name": "P", "Type": "Date"}]), "unknown type 'Date'"),
         (
-            definition(STEP, parameters=[{"Name": "P", "Type": "Integer", "DefaultValue": "x"}]),
+            definition(ONE, parameters=[{"Name": "P", "Type": "Integer", "DefaultValue": "x"}]),
             "its default is 'x'",
         ),
     ],
@@ -254,7 +256,7 @@ def test_a_pipeline_can_be_described_listed_tagged_and_deleted(client: Client) -
     sagemaker = client("sagemaker")
     arn = sagemaker.create_pipeline(
         PipelineName="short-lived",
-        PipelineDefinition=definition(STEP),
+        PipelineDefinition=definition(ONE),
         RoleArn=ROLE,
         Tags=[{"Key": "team", "Value": "ops"}],
     )["PipelineArn"]
@@ -447,7 +449,7 @@ def test_a_call_repeated_with_its_token_is_made_once(client: Client) -> None:
     sagemaker = client("sagemaker")
     create = {
         "PipelineName": "made-once",
-        "PipelineDefinition": definition(STEP),
+        "PipelineDefinition": definition(ONE),
         "RoleArn": ROLE,
         "ClientRequestToken": "c" * 40,
     }
@@ -566,3 +568,44 @@ def test_an_execution_that_was_killed_goes_on_with_a_retry(tmp_path: Path) -> No
         retried = finish(sagemaker, arn)
         assert statuses(retried) == {"First": "Succeeded", "Wait": "Succeeded"}
         assert retried["Steps"]["First"] == killed["Steps"]["First"]
+
+
+@pytest.mark.slow
+def test_a_package_is_registered_once_though_its_step_was_cut_off_right_after(
+    tmp_path: Path,
+) -> None:
+    """The state is made by hand: a kill between the two is a matter of microseconds."""
+    state = tmp_path / "state"
+    specification = {
+        "Containers": [{"Image": IMAGE}],
+        "SupportedContentTypes": ["text/csv"],
+        "SupportedResponseMIMETypes": ["text/csv"],
+    }
+    step = {
+        "Name": "Register",
+        "Type": "RegisterModel",
+        "Arguments": {"ModelPackageGroupName": "once", "InferenceSpecification": specification},
+    }
+    with localcloud(state) as cloud:
+        sagemaker = client_of(cloud, "sagemaker")
+        sagemaker.create_model_package_group(ModelPackageGroupName="once")
+        sagemaker.create_pipeline(
+            PipelineName="once", PipelineDefinition=definition(step), RoleArn=ROLE
+        )
+        arn = sagemaker.start_pipeline_execution(PipelineName="once")["PipelineExecutionArn"]
+        finish(sagemaker, arn)
+        cloud.command("down")
+        store = Store(state / "state.db")
+        for kind in (KIND, STEP):
+            for caller, name, document in store.everywhere(kind):
+                status = "StepStatus" if kind == STEP else "PipelineExecutionStatus"
+                store.put(caller, kind, name, document | {status: "Executing"})
+        store.close()
+        cloud.command("up")
+        sagemaker.retry_pipeline_execution(PipelineExecutionArn=arn)
+        assert statuses(finish(sagemaker, arn)) == {"Register": "Succeeded"}
+        again = sagemaker.start_pipeline_execution(PipelineName="once")["PipelineExecutionArn"]
+        finish(sagemaker, again)
+        listed = sagemaker.list_model_packages(ModelPackageGroupName="once")
+    versions = [each["ModelPackageVersion"] for each in listed["ModelPackageSummaryList"]]
+    assert sorted(versions) == [1, 2]

@@ -67,6 +67,18 @@ def test_versions_count_up_and_a_deleted_number_is_not_given_again(
     assert versions(client, group) == [3, 1]
 
 
+def test_a_version_that_is_asked_for_twice_with_one_token_is_made_once(
+    client: Client, group: str, register: Callable[..., str]
+) -> None:
+    """As boto3 does by itself when it did not get the first answer."""
+    first, second = (register(ClientToken="once-and-for-all") for _ in range(2))
+    assert first == second
+    assert versions(client, group) == [1]
+    with pytest.raises(ClientError, match="was used for another") as refused:
+        register(ClientToken="once-and-for-all", ModelPackageDescription="another")
+    assert refused.value.response["Error"]["Code"] == "ConflictException"
+
+
 def test_a_new_version_waits_for_approval_and_keeps_who_said_what(
     client: Client, register: Callable[..., str]
 ) -> None:

@@ -11,6 +11,7 @@ from localcloud.s3.objects import ObjectStore
 from localcloud.sagemaker.arns import arn, resource_name
 from localcloud.sagemaker.listing import Listing, choose
 from localcloud.sagemaker.locations import require_object
+from localcloud.sagemaker.request_tokens import RequestTokens
 from localcloud.sagemaker.state_changes import state_change
 from localcloud.sagemaker.tags import Tags
 from localcloud.store import Store
@@ -66,6 +67,7 @@ class Registry:
         self._store = store
         self._objects = objects
         self._tags = tags
+        self._tokens = RequestTokens(store, "ClientToken")
 
     def operations(self) -> dict[str, Operation]:
         """The calls by their AWS names."""
@@ -124,7 +126,13 @@ class Registry:
         return {}
 
     def create_package(self, caller: Caller, request: Document) -> Document:
-        """CreateModelPackage: the next version of a group, or a package with a name of its own."""
+        """CreateModelPackage: the next version of a group, or a package with a name of its own.
+
+        One that is asked for again with its ClientToken is made once.
+        """
+        known = self._tokens.answer(caller, "CreateModelPackage", request)
+        if known is not None:
+            return known
         if ("ModelPackageGroupName" in request) == ("ModelPackageName" in request):
             raise ValidationException(
                 "Exactly one of ModelPackageGroupName and ModelPackageName must be given"
@@ -153,7 +161,9 @@ class Registry:
             self._store.put(caller, PACKAGE, name, package)
             self._tags.set(caller, package["ModelPackageArn"], request.get("Tags"))
             self._emit(caller, package, [])
-        return {"ModelPackageArn": package["ModelPackageArn"]}
+            answer = {"ModelPackageArn": package["ModelPackageArn"]}
+            self._tokens.keep(caller, "CreateModelPackage", request, answer)
+        return answer
 
     def describe_package(self, caller: Caller, request: Document) -> Document:
         """DescribeModelPackage: a version, by its ARN."""

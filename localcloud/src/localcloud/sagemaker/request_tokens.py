@@ -1,4 +1,4 @@
-"""ClientRequestToken: a call that is repeated with its token gets its first answer again."""
+"""Idempotency tokens: a call that is repeated with its token gets its first answer again."""
 
 from __future__ import annotations
 
@@ -10,26 +10,31 @@ from localcloud.protocol import Caller, Document
 from localcloud.store import Store
 
 KIND = "request-token"
-_TOKEN = "ClientRequestToken"  # noqa: S105 - the member's name
 
 
 class RequestTokens:
-    """The answers to calls that changed something, by operation and token."""
+    """The answers to calls that changed something, by operation and token.
 
-    def __init__(self, store: Store) -> None:
+    `member` is the name of the token in the requests; a request without one is as good as new.
+    """
+
+    def __init__(self, store: Store, member: str = "ClientRequestToken") -> None:
         self._store = store
+        self._member = member
 
     def answer(self, caller: Caller, operation: str, request: Document) -> Document | None:
         """What a call with this token was answered before, None if there was none.
 
         Raises ConflictException if that was another request.
         """
-        known = self._store.get(caller, KIND, f"{operation}/{request[_TOKEN]}")
+        if self._member not in request:
+            return None
+        known = self._store.get(caller, KIND, f"{operation}/{request[self._member]}")
         if known is None:
             return None
-        if known["Request"] != _digest(request):
+        if known["Request"] != self._digest(request):
             raise ConflictException(
-                f"The ClientRequestToken {request[_TOKEN]!r} was used for another {operation} "
+                f"The {self._member} {request[self._member]!r} was used for another {operation} "
                 "request"
             )
         answer: Document = known["Answer"]
@@ -37,10 +42,10 @@ class RequestTokens:
 
     def keep(self, caller: Caller, operation: str, request: Document, answer: Document) -> None:
         """Remember an answer, as part of the running transaction."""
-        entry = {"Request": _digest(request), "Answer": answer}
-        self._store.put(caller, KIND, f"{operation}/{request[_TOKEN]}", entry)
+        if self._member in request:
+            entry = {"Request": self._digest(request), "Answer": answer}
+            self._store.put(caller, KIND, f"{operation}/{request[self._member]}", entry)
 
-
-def _digest(request: Document) -> str:
-    given = {key: value for key, value in request.items() if key != _TOKEN}
-    return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
+    def _digest(self, request: Document) -> str:
+        given = {key: value for key, value in request.items() if key != self._member}
+        return hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -73,7 +74,7 @@ class StepExecutor:
                 case "Condition":
                     return _condition(step, values)
                 case "RegisterModel":
-                    return self._register(caller, step, values)
+                    return self._register(caller, execution, step, values)
                 case "Model":
                     return self._model(caller, execution, step, values)
                 case "Lambda":
@@ -135,8 +136,11 @@ class StepExecutor:
             self._store.insist(partial(remember, self._store, caller, key, entry), stopping)
         return Outcome(job, metadata)
 
-    def _register(self, caller: Caller, step: Step, values: Values) -> Outcome:
+    def _register(self, caller: Caller, execution: Document, step: Step, values: Values) -> Outcome:
         request: Document = values.resolve(step.arguments)
+        # A step that was cut off after its package was made does not make another one.
+        name = f"{execution['PipelineExecutionArn']}/{step.name}"
+        request.setdefault("ClientToken", str(uuid.uuid5(uuid.NAMESPACE_URL, name)))
         _check("CreateModelPackage", request)
         answer = self._registry.create_package(caller, request)
         package_arn = answer["ModelPackageArn"]
