@@ -97,7 +97,7 @@ BASE: dict[str, dict[str, Any]] = {
             "VolumeSizeInGB": 30,
         },
         "StoppingCondition": {"MaxRuntimeInSeconds": 60},
-        "HyperParameters": {"eta": "0.1"},
+        "HyperParameters": {"eta": "0.1", "sagemaker_program": "train.py"},
     },
     "CreatePipeline": {
         "PipelineName": "new",
@@ -249,6 +249,13 @@ MISTAKES = [
     ),
     M(
         "CreateProcessingJob",
+        "ProcessingResources.ClusterConfig.InstanceCount",
+        GONE,
+        INVALID,
+        "InstanceCount",
+    ),
+    M(
+        "CreateProcessingJob",
         "ProcessingResources.ClusterConfig.VolumeSizeInGB",
         0,
         INVALID,
@@ -276,6 +283,9 @@ MISTAKES = [
     M("CreateTrainingJob", "ResourceConfig.InstanceType", "ml.m5.xlargee", INVALID, "enum"),
     M("CreateTrainingJob", "ResourceConfig.InstanceCount", -1, INVALID, "or equal to 0"),
     M("CreateTrainingJob", "ResourceConfig.VolumeSizeInGB", -1, INVALID, "or equal to 0"),
+    M("CreateTrainingJob", "HyperParameters", GONE, INVALID, "built-in algorithm"),
+    M("CreateTrainingJob", "AlgorithmSpecification", GONE, INVALID, "TrainingImage"),
+    M("CreateTrainingJob", "ResourceConfig", GONE, INVALID, "InstanceType"),
     M("CreateTrainingJob", "HyperParameters", {"k": 1}, WRONG_TYPE, "a string"),
     M("CreateTrainingJob", "HyperParameters", {"k": "x" * 2501}, INVALID, "equal to 2500"),
     M("CreateTrainingJob", "InputDataConfig.0.ChannelName", "a b", INVALID, "regular expression"),

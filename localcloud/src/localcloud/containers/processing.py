@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from localcloud.containers.errors import JobNotSupported
 from localcloud.containers.hosts import Instance, check_count
@@ -17,44 +18,55 @@ from localcloud.containers.inputs import (
     Source,
     check_source,
     host_path,
+    split_uri,
 )
 from localcloud.containers.outcome import REASON_LIMIT, read_text
 from localcloud.containers.outputs import Continuous, deliver
 from localcloud.containers.runtime import ContainerSpec
 from localcloud.s3.objects import ObjectStore
 
+SOME_URI = "s3://bucket"
+"""Stands for a URI that is not known."""
+
 
 def check(request: Request) -> None:
     """Refuse by name what a CreateProcessingJob request asks for and cannot be had here.
 
+    A member that is None is there, but not known yet, as in a step's arguments: it is taken to be
+    right.
+
     Raises:
         JobNotSupported: so that nothing of the job is begun.
     """
-    check_count(request["ProcessingResources"]["ClusterConfig"])
-    if "ContainerEntrypoint" not in request["AppSpecification"]:
+    resources = part(request, "ProcessingResources")
+    cluster = resources.get("ClusterConfig", {})
+    if cluster is not None and resources:
+        check_count(known(cluster))
+        for member in ("InstanceType", "InstanceCount"):
+            if member not in cluster:
+                raise JobNotSupported(f"ClusterConfig must have an {member} here")
+    application = request["AppSpecification"]
+    if application is not None and "ContainerEntrypoint" not in application:
         raise JobNotSupported("AppSpecification must have a ContainerEntrypoint for this image")
-    for each in request.get("ProcessingInputs", ()):
-        name = each["InputName"]
-        if each.get("AppManaged"):
-            raise JobNotSupported(f"the input {name!r} must not be AppManaged here")
-        if "S3Input" not in each:
-            raise JobNotSupported(f"the input {name!r} must be an S3Input here")
-        source = each["S3Input"]
-        for setting, allowed in (("S3InputMode", "File"), ("S3CompressionType", "None")):
-            if source.get(setting, allowed) != allowed:
-                raise JobNotSupported(
-                    f"the input {name!r} must have {setting} {allowed} here, "
-                    f"not {source[setting]!r}"
-                )
-        check_source(source, name)
-        host_path(Path(), source.get("LocalPath", ""))
-    for each in _outputs(request):
-        name = each["OutputName"]
-        if each.get("AppManaged"):
-            raise JobNotSupported(f"the output {name!r} must not be AppManaged here")
-        if "S3Output" not in each:
-            raise JobNotSupported(f"the output {name!r} must be an S3Output here")
-        host_path(Path(), each["S3Output"]["LocalPath"])
+    for each in parts(request, "ProcessingInputs"):
+        _check_input(each)
+    for each in parts(part(request, "ProcessingOutputConfig"), "Outputs"):
+        _check_output(each)
+
+
+def known(members: Request) -> dict[str, Any]:
+    """The members whose values are known."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def part(request: Request, name: str) -> Request:
+    """A member that is an object; an empty one if it is not there or not known."""
+    return request.get(name) or {}
+
+
+def parts(request: Request, name: str) -> list[Any]:
+    """The known items of a member that is a list."""
+    return [item for item in request.get(name) or () if item is not None]
 
 
 def prepare(
@@ -140,6 +152,42 @@ def write_config(path: Path, content: Request) -> None:
     """One of the JSON files that AWS lays beside the data."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, default=str))
+
+
+def _check_input(given: Request) -> None:
+    name = given["InputName"]
+    if given.get("AppManaged"):
+        raise JobNotSupported(f"the input {name!r} must not be AppManaged here")
+    if "S3Input" not in given:
+        raise JobNotSupported(f"the input {name!r} must be an S3Input here")
+    source = given["S3Input"]
+    if source is None:
+        return
+    for setting, allowed in (("S3InputMode", "File"), ("S3CompressionType", "None")):
+        if source.get(setting) not in (None, allowed):
+            raise JobNotSupported(
+                f"the input {name!r} must have {setting} {allowed} here, not {source[setting]!r}"
+            )
+    check_source({"S3Uri": SOME_URI} | known(source), name)
+    _check_path(source)
+
+
+def _check_output(given: Request) -> None:
+    name = given["OutputName"]
+    if given.get("AppManaged"):
+        raise JobNotSupported(f"the output {name!r} must not be AppManaged here")
+    if "S3Output" not in given:
+        raise JobNotSupported(f"the output {name!r} must be an S3Output here")
+    target = given["S3Output"]
+    if target is not None:
+        split_uri(known(target).get("S3Uri", SOME_URI))
+        _check_path(target)
+
+
+def _check_path(place: Request) -> None:
+    path = place.get("LocalPath", "")
+    if path is not None:
+        host_path(Path(), path)
 
 
 def _outputs(request: Request) -> list[Request]:

@@ -23,44 +23,47 @@ from localcloud.containers.inputs import (
     split_uri,
 )
 from localcloud.containers.outputs import deliver, deliver_archive
-from localcloud.containers.processing import write_config
+from localcloud.containers.processing import SOME_URI, known, part, parts, write_config
 from localcloud.containers.runtime import ContainerSpec
 from localcloud.containers.toolkit import CODE, ScriptMode
 from localcloud.s3.objects import ObjectStore
 
 _CHECKPOINTS = "/opt/ml/checkpoints"
+_NO_SCRIPT = (
+    "a training job here is script mode (hyperparameters sagemaker_program and "
+    "sagemaker_submit_directory) or has a ContainerEntrypoint; the image's built-in algorithm is "
+    "not emulated"
+)
 
 
 def check(request: Request) -> None:
     """Refuse by name what a CreateTrainingJob request asks for and cannot be had here.
 
+    A member that is None is there, but not known yet, as in a step's arguments: it is taken to be
+    right.
+
     Raises:
         JobNotSupported: so that nothing of the job is begun.
     """
-    check_count(request["ResourceConfig"])
-    algorithm = request["AlgorithmSpecification"]
-    if "TrainingImage" not in algorithm:
-        raise JobNotSupported("AlgorithmSpecification must have a TrainingImage here")
-    for channel in request.get("InputDataConfig", ()):
-        name = channel["ChannelName"]
-        source = channel["DataSource"].get("S3DataSource")
-        if source is None:
-            raise JobNotSupported(f"the channel {name!r} must have an S3DataSource here")
-        for setting, value, allowed in (
-            ("InputMode", _mode(channel, algorithm), ("File", "FastFile")),
-            ("CompressionType", channel.get("CompressionType", "None"), ("None",)),
-            ("RecordWrapperType", channel.get("RecordWrapperType", "None"), ("None",)),
-        ):
-            if value not in allowed:
-                raise JobNotSupported(
-                    f"the channel {name!r} must have {setting} {' or '.join(allowed)} here, "
-                    f"not {value!r}"
-                )
-        check_source(source, name)
-    if "CheckpointConfig" in request:
-        split_uri(request["CheckpointConfig"]["S3Uri"])
-        host_path(Path(), request["CheckpointConfig"].get("LocalPath", _CHECKPOINTS))
-    split_uri(request["OutputDataConfig"]["S3OutputPath"])
+    resources, algorithm = (
+        request.get("ResourceConfig", {}),
+        request.get("AlgorithmSpecification", {}),
+    )
+    if resources is not None:
+        check_count(known(resources))
+        if "InstanceType" not in resources:
+            raise JobNotSupported("ResourceConfig must have an InstanceType here")
+    if algorithm is not None:
+        if "TrainingImage" not in algorithm:
+            raise JobNotSupported("AlgorithmSpecification must have a TrainingImage here")
+        if "ContainerEntrypoint" not in algorithm and not _has_script(request):
+            raise JobNotSupported(_NO_SCRIPT)
+    for channel in parts(request, "InputDataConfig"):
+        _check_channel(channel, algorithm or {})
+    checkpoints = known(part(request, "CheckpointConfig"))
+    split_uri(checkpoints.get("S3Uri", SOME_URI))
+    host_path(Path(), checkpoints.get("LocalPath", _CHECKPOINTS))
+    split_uri(known(part(request, "OutputDataConfig")).get("S3OutputPath", SOME_URI))
 
 
 def prepare(
@@ -169,15 +172,47 @@ def _target(request: Request) -> str:
     return f"{start}/{request['TrainingJobName']}/output"
 
 
-def _mode(channel: Request, algorithm: Request) -> str:
-    return str(channel.get("InputMode") or algorithm.get("TrainingInputMode", "File"))
+def _has_script(request: Request) -> bool:
+    """Whether a job names the program of its own code, or may do so by what is not known yet."""
+    for member, name in (
+        ("HyperParameters", "sagemaker_program"),
+        ("Environment", "SAGEMAKER_PROGRAM"),
+    ):
+        given = request.get(member, {})
+        if given is None or name in given:
+            return True
+    return False
+
+
+def _check_channel(channel: Request, algorithm: Request) -> None:
+    name, place = channel["ChannelName"], channel["DataSource"]
+    for setting, value, allowed in (
+        ("InputMode", _mode(channel, algorithm), ("File", "FastFile")),
+        ("CompressionType", channel.get("CompressionType"), ("None",)),
+        ("RecordWrapperType", channel.get("RecordWrapperType"), ("None",)),
+    ):
+        if value not in (None, *allowed):
+            raise JobNotSupported(
+                f"the channel {name!r} must have {setting} {' or '.join(allowed)} here, "
+                f"not {value!r}"
+            )
+    if place is None:
+        return
+    if "S3DataSource" not in place:
+        raise JobNotSupported(f"the channel {name!r} must have an S3DataSource here")
+    check_source({"S3Uri": SOME_URI} | known(part(place, "S3DataSource")), name)
+
+
+def _mode(channel: Request, algorithm: Request) -> str | None:
+    mode: str | None = channel.get("InputMode", algorithm.get("TrainingInputMode", "File"))
+    return mode
 
 
 def _described(channel: Request, algorithm: Request) -> dict[str, str]:
     """A channel's entry in inputdataconfig.json."""
     source = channel["DataSource"]["S3DataSource"]
     described = {
-        "TrainingInputMode": _mode(channel, algorithm),
+        "TrainingInputMode": str(_mode(channel, algorithm)),
         "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
         "RecordWrapperType": "None",
     }
@@ -187,11 +222,7 @@ def _described(channel: Request, algorithm: Request) -> dict[str, str]:
 def _unpack(script: ScriptMode, root: Path, folders: InputFolders) -> tuple[str, ...]:
     """Bring the user's code to /opt/ml/code; returns the command that starts it."""
     if script.program is None:
-        raise JobNotSupported(
-            "a training job here is script mode (hyperparameters sagemaker_program and "
-            "sagemaker_submit_directory) or has a ContainerEntrypoint; the image's built-in "
-            "algorithm is not emulated"
-        )
+        raise JobNotSupported(_NO_SCRIPT)
     code, source = root / "code", script.submit_directory
     if source.startswith("s3://"):
         _extract(folders.fetch_file(source), code, source)

@@ -47,12 +47,7 @@ class Models:
     def create(self, caller: Caller, request: Document) -> Document:
         """CreateModel; its data must be there and its package approved."""
         name, model_arn = request["ModelName"], arn(caller, KIND, request["ModelName"])
-        containers = request.get("Containers", [])
-        if ("PrimaryContainer" in request) == bool(containers):
-            raise ValidationException(
-                "Exactly one of PrimaryContainer and Containers must be given"
-            )
-        for container in containers or [request["PrimaryContainer"]]:
+        for container in check_model(request):
             self._check(caller, container)
         model = {key: value for key, value in request.items() if key != "Tags"}
         model |= {"ModelArn": model_arn, "CreationTime": self._store.clock.now()}
@@ -150,17 +145,9 @@ class Models:
     def _check(self, caller: Caller, container: Document) -> None:
         package_name = container.get("ModelPackageName")
         if package_name is None:
-            if "Image" not in container:
-                raise ValidationException("A container must have one of Image and ModelPackageName")
-            find_image(container["Image"])
             if "ModelDataUrl" in container:
                 require_object(self._objects, container["ModelDataUrl"], "model data")
             return
-        own = [member for member in _OWN if member in container]
-        if own:
-            raise ValidationException(
-                f"A container with a ModelPackageName cannot have {', '.join(own)} of its own"
-            )
         package = self._registry.describe_package(caller, {"ModelPackageName": package_name})
         status = package.get("ModelApprovalStatus", "Approved")
         if status != "Approved":
@@ -168,6 +155,38 @@ class Models:
                 f"Model package {package['ModelPackageArn']} is not Approved, but {status}; "
                 "an approved one is needed to create a model."
             )
+
+
+def check_model(request: Document) -> list[Document]:
+    """The containers of a CreateModel request, which must fit together and have an image that runs.
+
+    A member that is None is there, but not known yet, as in a step's arguments: it is taken to be
+    right.
+
+    Raises:
+        ValidationException: AWS would refuse it, or it could not be served here.
+    """
+    several = request.get("Containers", [])
+    if ("PrimaryContainer" in request) == (several is None or bool(several)):
+        raise ValidationException("Exactly one of PrimaryContainer and Containers must be given")
+    containers = [each for each in several or [request.get("PrimaryContainer")] if each is not None]
+    for container in containers:
+        _check_container(container)
+    return containers
+
+
+def _check_container(container: Document) -> None:
+    if "ModelPackageName" in container:
+        own = [member for member in _OWN if member in container]
+        if own:
+            raise ValidationException(
+                f"A container with a ModelPackageName cannot have {', '.join(own)} of its own"
+            )
+        return
+    if "Image" not in container:
+        raise ValidationException("A container must have one of Image and ModelPackageName")
+    if container["Image"] is not None:
+        find_image(container["Image"])
 
 
 def _model_container(hostname: str, container: Document) -> ModelContainer:

@@ -12,12 +12,63 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from localcloud.containers import training
 from localcloud.errors import ValidationException
 from localcloud.protocol import Document
+from localcloud.sagemaker.trials import Objective, training_request
 
 STRATEGIES = ("Random", "Grid", "Bayesian")
 _MAX_HYPERPARAMETERS = 30
 _MAX_JOBS = 750
+# What stands for parts of the training job's definition that are not known.
+_ASSUMED: dict[str, Document] = {
+    "StaticHyperParameters": {"sagemaker_program": None},
+    "HyperParameterTuningResourceConfig": {"InstanceType": None},
+}
+
+
+def check_tuning(request: Document) -> None:
+    """Refuse what the creation of a tuning job would refuse, before all of it is known.
+
+    A member that is None is there, but not known yet: it is taken to be right.
+
+    Raises:
+        ValidationException: AWS would refuse it, or it cannot be had here.
+    """
+    refuse_unsupported(request)
+    definition = request.get("TrainingJobDefinition", {})
+    config = request["HyperParameterTuningJobConfig"]
+    if None in (definition, config) or definition.get("AlgorithmSpecification", {}) is None:
+        return
+    if not definition or all(
+        _is_known(holder.get(member, {}))
+        for holder, member in (
+            (config, "HyperParameterTuningJobObjective"),
+            (definition, "TuningObjective"),
+            (definition["AlgorithmSpecification"], "MetricDefinitions"),
+        )
+    ):
+        Objective.of(request)
+    ranges = ranges_of(request)
+    if ranges is None:
+        return
+    _check_ranges(config, ranges)
+    names = [
+        item["Name"]
+        for items in ranges.values()
+        for item in items or ()
+        if isinstance(item, dict) and item["Name"] is not None
+    ]
+    assumed = {name: part for name, part in _ASSUMED.items() if definition.get(name, {}) is None}
+    request = {"TrainingJobDefinition": definition | assumed}
+    training.check(training_request(request, "", dict.fromkeys(names, ""), Objective("", "")))
+
+
+def ranges_of(request: Document) -> Document:
+    """The ranges of a request, which stand in one of two places."""
+    inner: Document = request["TrainingJobDefinition"].get("HyperParameterRanges", {})
+    ranges: Document = request["HyperParameterTuningJobConfig"].get("ParameterRanges", inner)
+    return ranges
 
 
 def refuse_unsupported(request: Document) -> None:
@@ -117,8 +168,7 @@ def number_of_jobs(config: Document) -> int:
 
 def grid(ranges: Document, config: Document) -> list[dict[str, str]]:
     """Every combination of the values."""
-    if ranges.get("IntegerParameterRanges") or ranges.get("ContinuousParameterRanges"):
-        raise ValidationException("The strategy Grid takes categorical hyperparameters only")
+    _refuse_numbers(ranges)
     most = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
     items = ranges["CategoricalParameterRanges"]
     count = math.prod(len(item["Values"]) for item in items)
@@ -131,6 +181,36 @@ def grid(ranges: Document, config: Document) -> list[dict[str, str]]:
     names = [item["Name"] for item in items]
     combinations = itertools.product(*(item["Values"] for item in items))
     return [dict(zip(names, values, strict=True)) for values in combinations]
+
+
+def _refuse_numbers(ranges: Document) -> None:
+    if ranges.get("IntegerParameterRanges") or ranges.get("ContinuousParameterRanges"):
+        raise ValidationException("The strategy Grid takes categorical hyperparameters only")
+
+
+def _check_ranges(config: Document, ranges: Document) -> None:
+    """The ranges, and the number of training jobs, as far as they are known."""
+    strategy, limits = config["Strategy"], config["ResourceLimits"]
+    if strategy == "Grid":
+        _refuse_numbers(ranges)
+    for member, whole in (("IntegerParameterRanges", True), ("ContinuousParameterRanges", False)):
+        for item in filter(_is_known, ranges.get(member) or ()):
+            _numbers(item, whole=whole)
+    if _is_known(ranges):
+        read_ranges(ranges)
+    if strategy is None or limits is None or limits.get("MaxNumberOfTrainingJobs", 0) is None:
+        return
+    if strategy != "Grid":
+        number_of_jobs(config)
+    elif _is_known(ranges):
+        grid(ranges, config)
+
+
+def _is_known(value: Any) -> bool:
+    """Whether nothing in a value is None."""
+    if isinstance(value, dict):
+        return all(map(_is_known, value.values()))
+    return all(map(_is_known, value)) if isinstance(value, list) else value is not None
 
 
 def _check_number(count: int) -> None:

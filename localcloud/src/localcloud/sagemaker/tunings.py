@@ -14,7 +14,7 @@ from localcloud.sagemaker.jobs import Jobs
 from localcloud.sagemaker.listing import Listing, choose, paged
 from localcloud.sagemaker.tags import Tags
 from localcloud.sagemaker.trials import Objective, best_first, counters, training_request
-from localcloud.sagemaker.tuning_ranges import refuse_unsupported
+from localcloud.sagemaker.tuning_ranges import ranges_of, refuse_unsupported
 from localcloud.sagemaker.tuning_records import KIND, NAME, STATUS, TuningRecords
 from localcloud.sagemaker.tuning_runs import TuningRun, TuningRuns
 from localcloud.sagemaker.tuning_search import search_of
@@ -88,7 +88,7 @@ class Tunings:
         objective = Objective.of(request)
         search = search_of(
             request["HyperParameterTuningJobConfig"],
-            _ranges(request),
+            ranges_of(request),
             maximize=objective.type == "Maximize",
         )
         first = training_request(request, f"{name}-001-{random_id(8)}", search.ask(0), objective)
@@ -187,9 +187,3 @@ class Tunings:
         if ranked:
             described["BestTrainingJob"] = ranked[0]
         return described
-
-
-def _ranges(request: Document) -> Document:
-    inner: Document = request["TrainingJobDefinition"].get("HyperParameterRanges", {})
-    ranges: Document = request["HyperParameterTuningJobConfig"].get("ParameterRanges", inner)
-    return ranges

@@ -1,18 +1,20 @@
-"""A step's arguments, held against AWS's service model before anything runs.
+"""A step's arguments, held against what its call would refuse, before anything runs.
 
 What a function will give is not known yet, so it is taken to be right.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from localcloud.containers import processing, training
 from localcloud.containers.images import find_image
 from localcloud.containers.transform import settings
 from localcloud.errors import ServiceError, ValidationException
 from localcloud.protocol import check, service_model
-from localcloud.sagemaker.tuning_ranges import refuse_unsupported
+from localcloud.sagemaker.models import check_model
+from localcloud.sagemaker.tuning_ranges import check_tuning
 from localcloud.sagemaker.workflow.expressions import function_name
 
 OPERATIONS = {
@@ -38,6 +40,29 @@ _IMAGES = {
 }
 
 
+def _check_transform(arguments: dict[str, Any]) -> None:
+    known = _filled(arguments)
+    for member, forms in (
+        ("TransformInput", ("ContentType", "SplitType")),
+        ("TransformOutput", ("Accept", "AssembleWith")),
+    ):
+        place = arguments[member]
+        if place is None or None in [place.get(form, "") for form in forms]:
+            # Whether records can be filtered and joined hangs on their forms.
+            known.pop("DataProcessing", None)
+    settings.check(known)
+
+
+# What the calls themselves check; to them a member that is None is there and not known.
+_CHECKS: Mapping[str, Callable[[dict[str, Any]], object]] = {
+    "Processing": processing.check,
+    "Training": training.check,
+    "Tuning": check_tuning,
+    "Transform": _check_transform,
+    "Model": check_model,
+}
+
+
 def check_arguments(step: str, kind: str, arguments: dict[str, Any]) -> None:
     """Raise ValidationException for arguments that the step's call would refuse for sure."""
     if kind not in OPERATIONS:
@@ -52,18 +77,25 @@ def check_arguments(step: str, kind: str, arguments: dict[str, Any]) -> None:
     try:
         if isinstance(image, str):
             find_image(image)
-        if kind == "Tuning":
-            refuse_unsupported(arguments)
-        if kind == "Transform":
-            settings.check(_known(arguments))
+        if kind in _CHECKS:
+            _CHECKS[kind](_known(arguments))
     except ValidationException as error:
         raise ValidationException(f"Step [{step}]: {error.message}") from error
 
 
 def _known(value: Any) -> Any:
-    """What is known of a value: all but what functions will give."""
+    """What is known of a value: None stands for what functions will give; nulls are left out."""
+    if function_name(value) is not None:
+        return None
     if isinstance(value, dict):
-        return {key: _known(item) for key, item in value.items() if function_name(item) is None}
+        return {key: _known(item) for key, item in value.items() if item is not None}
+    return [_known(item) for item in value] if isinstance(value, list) else value
+
+
+def _filled(value: Any) -> Any:
+    """A value without the members that are None."""
+    if isinstance(value, dict):
+        return {key: _filled(item) for key, item in value.items() if item is not None}
     return value
 
 
