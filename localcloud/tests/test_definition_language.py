@@ -372,6 +372,10 @@ def words(value: Any) -> str:
     return step(words=[value])
 
 
+def topped(**more: Any) -> str:
+    return json.dumps({"Version": "2020-12-01", "Steps": [processing("A", "1")], **more})
+
+
 IMAGE_OF_OTHERS = {"ImageUri": "1.dkr.ecr.us-east-1.amazonaws.com/mine:1"}
 POLICY = {"ExceptionType": [CAPACITY]}
 
@@ -441,6 +445,39 @@ POLICY = {"ExceptionType": [CAPACITY]}
             definition(processing("A", "1") | {"Arguments": {"AppSpecification": IMAGE_OF_OTHERS}}),
             "ProcessingResources must not be null",
         ),
+        (step(CacheConfg={"Enabled": True}), "unknown property 'CacheConfg'. (Step [A] has"),
+        (step(RetryPolcies=[POLICY]), "unknown property 'RetryPolcies'"),
+        (step(FunctionArn="f"), "unknown property 'FunctionArn'"),
+        (
+            definition(condition("C", [], [processing("A", "1", Depends=[])], [])),
+            "unknown property 'Depends'",
+        ),
+        (definition({"Type": "Fail"}), "Step [] must have Name"),
+        (topped(Parametrs=[]), "unknown property 'Parametrs'. (The definition has Version"),
+        ('{"Version": "2020-12-01"}', "The definition must have Steps"),
+        (topped(MlflowConfig={"MlflowResourceArn": "a"}), "MlflowConfig of a pipeline definition"),
+        (
+            topped(PipelineExperimentConfig={"ExperimentName": get("Parameters.No")}),
+            "PipelineExperimentConfig: the definition uses the undeclared parameter [No]",
+        ),
+        (topped(PipelineExperimentConfig={"Experiment": "e"}), "unknown property 'Experiment'"),
+        (topped(PipelineExperimentConfig={"TrialName": 3.5, "ExperimentName": []}), "must be a"),
+        (
+            topped(PipelineExperimentConfig={"TrialName": get("Execution.TrainingJobName")}),
+            "not 'Execution.TrainingJobName'",
+        ),
+        (
+            topped(PipelineExperimentConfig={"TrialName": get("Steps.A.ProcessingJobName")}),
+            "can name parameters and the execution variables",
+        ),
+        (
+            definition(
+                processing("A", "1", words=[get("Parameters.P.x")]),
+                parameters=[{"Name": "P", "Type": "String"}],
+            ),
+            "the parameter [P] is one value and has no 'x'",
+        ),
+        (words(get("Execution.PipelineName.x")), "no execution variable 'PipelineName.x'"),
         ('{"Version": "2020-12-01", "Steps": 3}', "must be a list of steps"),
         ('{"Version": "2020-12-01", "Steps": [3]}', "a step must be an object"),
         ('{"Version": "2020-12-01", "Steps": [], "Parameters": [3]}', "must be an object"),
@@ -450,6 +487,30 @@ def test_what_cannot_be_run_is_refused_by_name_when_it_is_read(text: str, said: 
     with pytest.raises(ValidationException) as refused:
         read_definition(text)
     assert said in refused.value.message
+
+
+def test_all_that_the_sdks_write_at_the_top_and_at_a_step_is_accepted() -> None:
+    said = {"DisplayName": "d", "Description": "d", "DependsOn": ["A"]}
+    function = {
+        **said, "Name": "F", "Type": "Lambda", "Arguments": {}, "FunctionArn": "f",
+        "OutputParameters": [{"OutputName": "o", "OutputType": "String"}],
+        "CacheConfig": {"Enabled": True},
+    }  # fmt: skip
+    cached = {"CacheConfig": {"Enabled": False}, "RetryPolicies": [POLICY], "PropertyFiles": []}
+    text = json.dumps({
+        "Version": "2020-12-01",
+        "Metadata": {},
+        "Parameters": [{"Name": "P", "Type": "String", "DefaultValue": "x"}],
+        "PipelineExperimentConfig": {
+            "ExperimentName": join("-", get("Parameters.P"), get("Execution.PipelineName")),
+            "TrialName": "t",
+        },
+        "MlflowConfig": None,
+        "Steps": [processing("A", "1", **cached), function],
+    })  # fmt: skip
+    assert [each.name for each in read_definition(text).steps] == ["A", "F"]
+    nulls = dict.fromkeys(("Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig"))
+    assert read_definition(topped(**nulls)).parameters == {}
 
 
 SCRIPTS = {

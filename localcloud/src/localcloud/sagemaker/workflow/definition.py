@@ -19,7 +19,12 @@ from localcloud.sagemaker.workflow.expressions import (
     references,
 )
 from localcloud.sagemaker.workflow.lambda_steps import read_outputs
-from localcloud.sagemaker.workflow.parameters import Parameter, given_values, read_parameters
+from localcloud.sagemaker.workflow.parameters import (
+    Parameter,
+    check_parameter,
+    given_values,
+    read_parameters,
+)
 from localcloud.sagemaker.workflow.properties import check_property
 from localcloud.sagemaker.workflow.retries import RetryPolicy, read_policies
 
@@ -39,6 +44,13 @@ VARIABLES = (
 )
 # Known inside the steps of one type only: the name of the job that the step creates.
 _JOB_NAMES = {"TrainingJobName": "Training", "ProcessingJobName": "Processing"}
+# What the SDKs write at the top and at a step; what is left out counts as null.
+_MEMBERS = ("Metadata", "Parameters", "PipelineExperimentConfig", "MlflowConfig")
+_STEP_MEMBERS = (
+    "Arguments", "DependsOn", "DisplayName", "Description", "CacheConfig", "RetryPolicies",
+    "PropertyFiles",
+)  # fmt: skip
+_LAMBDA_MEMBERS = ("FunctionArn", "OutputParameters")
 _NAME = re.compile(r"[A-Za-z0-9\-_]{1,64}")
 _MAX_MESSAGE = 3072
 
@@ -97,13 +109,35 @@ def read_definition(text: str) -> Definition:
         raise ValidationException(f"The pipeline definition is not JSON: {error}") from error
     if not isinstance(document, dict) or document.get("Version") != VERSION:
         raise ValidationException(f"The pipeline definition's Version must be {VERSION!r}")
+    check_members(document, ("Version", "Steps"), _MEMBERS, "The definition")
     parameters = dict(read_parameters(document.get("Parameters") or []))
+    _check_top(document, parameters)
     definition = Definition(parameters, tuple(_steps(document.get("Steps"), "Steps")))
     _check_names(definition)
     for step in definition.everything():
         _check_references(definition, step)
     _check_cycles(definition)
     return definition
+
+
+def _check_top(document: dict[str, Any], parameters: dict[str, Parameter]) -> None:
+    """Experiments have no effect here, but what names one is checked as AWS checks it."""
+    if document.get("MlflowConfig") is not None:
+        raise ValidationException("MlflowConfig of a pipeline definition is not emulated")
+    config, where = document.get("PipelineExperimentConfig"), "PipelineExperimentConfig"
+    if config is None:
+        return
+    check_members(config, (), ("ExperimentName", "TrialName"), where)
+    for name, value in config.items():
+        check_operand(value, f"{where}: {name}")
+    for root, *path in references(config):
+        if root == "Parameters":
+            check_parameter(parameters, path, where)
+        elif root != "Execution" or len(path) > 1 or path[0] not in VARIABLES:
+            raise ValidationException(
+                f"{where} can name parameters and the execution variables "
+                f"{', '.join(VARIABLES)}, not {'.'.join((root, *path))!r}"
+            )
 
 
 def _steps(items: Any, where: str) -> Iterator[Step]:
@@ -128,6 +162,8 @@ def _steps(items: Any, where: str) -> Iterator[Step]:
 
 def _step(name: str, kind: str, item: dict[str, Any]) -> Step:
     where = f"Step [{name}]"
+    more = _LAMBDA_MEMBERS if kind == "Lambda" else ()
+    check_members(item, ("Name", "Type"), (*_STEP_MEMBERS, *more), where)
     if not isinstance(item.get("Arguments", {}), dict):
         raise ValidationException(f"{where}: Arguments must be an object")
     arguments = dict(item.get("Arguments", {}))
@@ -226,12 +262,9 @@ def _check_references(definition: Definition, step: Step) -> None:
     for root, first, *rest in references(step.arguments):
         match root:
             case "Parameters":
-                if first not in definition.parameters:
-                    raise ValidationException(
-                        f"{where}: the definition uses the undeclared parameter [{first}]"
-                    )
+                check_parameter(definition.parameters, [first, *rest], where)
             case "Execution":
-                _check_variable(first, step)
+                _check_variable(".".join((first, *rest)), step)
             case "Steps" if rest[:1] == ["PropertyFiles"]:
                 if rest[1:] and rest[1] not in steps[first].property_files:
                     raise ValidationException(

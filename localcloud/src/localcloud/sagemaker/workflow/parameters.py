@@ -88,6 +88,17 @@ def read_parameters(declared: Any) -> Iterator[tuple[str, Parameter]]:
         yield name, Parameter(name, kind, default, allowed)
 
 
+def check_parameter(declared: dict[str, Parameter], path: list[str], where: str) -> None:
+    """Refuse a path below `Parameters` that is not the name of one."""
+    name, *below = path
+    if name not in declared:
+        raise ValidationException(f"{where}: the definition uses the undeclared parameter [{name}]")
+    if below:
+        raise ValidationException(
+            f"{where}: the parameter [{name}] is one value and has no {'.'.join(below)!r}"
+        )
+
+
 def given_values(parameters: dict[str, Parameter], given: list[dict[str, str]]) -> dict[str, Any]:
     """Every parameter's value, from what an execution was given and from the defaults."""
     names = [item["Name"] for item in given]
