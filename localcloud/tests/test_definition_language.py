@@ -351,6 +351,30 @@ def test_every_condition_type_holds_when_it_should(test: dict[str, Any], true: b
 
 
 @pytest.mark.parametrize(
+    ("kind", "below", "same", "above"),
+    [
+        ("Equals", False, True, False),
+        ("GreaterThan", False, False, True),
+        ("GreaterThanOrEqualTo", False, True, True),
+        ("LessThan", True, False, False),
+        ("LessThanOrEqualTo", True, True, False),
+    ],
+)
+@pytest.mark.parametrize(("low", "high"), [(2, 10), (-0.5, 0.25), (2, 2.5), ("10", "2")])
+def test_a_comparison_tells_what_is_below_the_same_and_above(
+    kind: str, below: bool, same: bool, above: bool, low: Any, high: Any
+) -> None:
+    values = Values({"Low": low, "High": high}, {}, lambda _uri: b"")
+    names = (get("Parameters.Low"), get("Parameters.High"))
+
+    def true(left: Any, right: Any) -> bool:
+        return holds(compare(kind, left, right), values)
+
+    assert [true(low, high), true(low, low), true(high, low)] == [below, same, above]
+    assert [true(*names), true(names[1], high), true(*reversed(names))] == [below, same, above]
+
+
+@pytest.mark.parametrize(
     ("left", "right"), [("1", 2), (True, False), ([], [])], ids=["text", "boolean", "list"]
 )
 def test_what_has_no_order_cannot_be_ordered(left: Any, right: Any) -> None:

@@ -195,6 +195,7 @@ PARAMETERS = [
         ("Count", "many", "[Count] must be of type Integer"),
         ("Ratio", "half", "[Ratio] must be of type Float"),
         ("Flag", "maybe", "[Flag] must be of type Boolean"),
+        ("Flag", "1", "[Flag] must be of type Boolean"),
         ("Kind", "c", "[Kind] must be one of"),
     ],
 )
@@ -212,6 +213,25 @@ def test_a_wrong_parameter_is_refused_before_anything_runs(
     assert said in str(refused.value)
     listed = sagemaker.list_pipeline_executions(PipelineName=pipeline)
     assert listed["PipelineExecutionSummaries"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"), [({}, "On"), ({"Flag": "false"}, "Off"), ({"Flag": "TRUE"}, "On")]
+)
+def test_a_boolean_parameter_reaches_conditions_and_texts_as_one(
+    run: Runner, given: dict[str, str], chosen: str
+) -> None:
+    flag = {"Get": "Parameters.Flag"}
+    same = {"Type": "Equals", "LeftValue": flag, "RightValue": True}
+    gate = condition("Gate", [same], [], [])
+    for branch, name in (("IfSteps", "On"), ("ElseSteps", "Off")):
+        word = {"Std:Join": {"On": "=", "Values": ["flag", flag]}}
+        script = "import sys; raise SystemExit(sys.argv[1])"
+        gate["Arguments"][branch] = [processing(name, script, words=[word])]
+    execution = run(definition(gate, parameters=PARAMETERS), **given)
+    assert set(execution["Steps"]) == {"Gate", chosen}
+    said = {"On": "flag=true", "Off": "flag=false"}[chosen]
+    assert said in execution["Steps"][chosen]["FailureReason"]
 
 
 ONE = processing("Say", "print(1)")

@@ -36,6 +36,7 @@ INVALID, WRONG_TYPE, NOT_FOUND, IN_USE, CONFLICT, UNKNOWN = (
     "UnknownOperationException",
 )
 PARAMETER, LOGS_NOT_FOUND = "InvalidParameterException", "ResourceNotFoundException"
+NOBODY = f"{ARN}pipeline/there/execution/abcdefghijkl"
 GONE = object()
 """Stands for a member that is taken away."""
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
@@ -115,7 +116,18 @@ BASE: dict[str, dict[str, Any]] = {
         "ClientRequestToken": "x" * 32,
     },
     "StopPipelineExecution": {"ClientRequestToken": "x" * 32},  # of the one that is there
+    "RetryPipelineExecution": {
+        "ClientRequestToken": "x" * 32,
+        "ParallelismConfiguration": {"MaxParallelExecutionSteps": 1},
+    },
+    "UpdatePipelineExecution": {
+        "PipelineExecutionDisplayName": "renamed",
+        "PipelineExecutionDescription": "why",
+        "ParallelismConfiguration": {"MaxParallelExecutionSteps": 1},
+    },
     "DescribePipelineExecution": {},
+    "DescribePipelineDefinitionForExecution": {},
+    "ListPipelineParametersForExecution": {"MaxResults": 10},
     "ListPipelineExecutionSteps": {},
     "ListPipelineExecutions": {"PipelineName": "there"},
     "CreateModelPackageGroup": {
@@ -353,7 +365,7 @@ MISTAKES = [
     M(
         "StopPipelineExecution",
         "PipelineExecutionArn",
-        f"{ARN}pipeline/there/execution/abcdefghijkl",
+        NOBODY,
         NOT_FOUND,
         "does not exist",
     ),
@@ -361,7 +373,7 @@ MISTAKES = [
     M(
         "DescribePipelineExecution",
         "PipelineExecutionArn",
-        f"{ARN}pipeline/there/execution/abcdefghijkl",
+        NOBODY,
         NOT_FOUND,
         "does not exist",
     ),
@@ -372,6 +384,42 @@ MISTAKES = [
         INVALID,
         "account",
     ),
+    *(
+        mistake
+        for operation in (
+            "RetryPipelineExecution",
+            "UpdatePipelineExecution",
+            "DescribePipelineDefinitionForExecution",
+            "ListPipelineParametersForExecution",
+        )
+        for mistake in (
+            M(operation, "PipelineExecutionArn", GONE, INVALID, "'pipelineExecutionArn'"),
+            M(operation, "PipelineExecutionArn", f"{ARN}pipeline/x", INVALID, "regular"),
+            M(operation, "PipelineExecutionArn", 5, WRONG_TYPE, "a string"),
+            M(operation, "PipelineExecutionArn", NOBODY, NOT_FOUND, "does not exist"),
+            M(
+                operation,
+                "PipelineExecutionArn",
+                f"{FOREIGN}pipeline/there/execution/abcdefghijkl",
+                INVALID,
+                "account",
+            ),
+        )
+    ),
+    M("RetryPipelineExecution", "ClientRequestToken", "short", INVALID, "or equal to 32"),
+    *(
+        M(operation, "ParallelismConfiguration.MaxParallelExecutionSteps", *wrong)
+        for operation in ("RetryPipelineExecution", "UpdatePipelineExecution")
+        for wrong in (
+            (0, INVALID, "greater than or equal to 1"),
+            ("2", WRONG_TYPE, "an integer"),
+            (GONE, INVALID, "maxParallelExecutionSteps"),
+        )
+    ),
+    M("UpdatePipelineExecution", "PipelineExecutionDisplayName", "a b", INVALID, "regular"),
+    M("UpdatePipelineExecution", "PipelineExecutionDescription", "x" * 3073, INVALID, "3072"),
+    M("ListPipelineParametersForExecution", "NextToken", "MTA=x", INVALID, "NextToken"),
+    M("ListPipelineParametersForExecution", "MaxResults", 0, INVALID, "or equal to 1"),
     M("ListPipelineExecutionSteps", "NextToken", "MTA=x", INVALID, "NextToken"),
     M("ListPipelineExecutions", "PipelineName", "nobody", NOT_FOUND, "does not exist"),
     M("ListPipelineExecutions", "SortBy", "Name", INVALID, "enum value set"),
@@ -538,7 +586,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         requests = copy.deepcopy(BASE)
         for operation in (
             "StopPipelineExecution",
+            "RetryPipelineExecution",
+            "UpdatePipelineExecution",
             "DescribePipelineExecution",
+            "DescribePipelineDefinitionForExecution",
+            "ListPipelineParametersForExecution",
             "ListPipelineExecutionSteps",
         ):
             requests[operation]["PipelineExecutionArn"] = arn

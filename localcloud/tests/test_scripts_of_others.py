@@ -48,6 +48,34 @@ def test_variables_and_arguments_are_those_that_sagemaker_training_sets() -> Non
 
 
 @cloudy
+@pytest.mark.parametrize("own", [True, False], ids=["channel", "algorithm"])
+def test_a_channel_in_fast_file_mode_is_a_folder_and_is_told_by_its_mode(
+    jobs: Jobs, own: bool
+) -> None:
+    """The mode comes from the channel, or from the algorithm for a channel without one."""
+    for name in ("a.csv", "deep/b.csv"):
+        jobs.s3.put_object(Bucket=jobs.bucket, Key=f"{jobs.name}/rows/{name}", Body=b"1\n2\n")
+    script = (
+        "import glob, json, os, sys\n"
+        "folder = os.environ['SM_CHANNEL_TRAIN']\n"
+        "paths = sorted(glob.glob(folder + '/**/*.csv', recursive=True))\n"
+        "rows = [line for path in paths for line in open(path)]\n"
+        "mode = json.load(open('/opt/ml/input/config/inputdataconfig.json'))['train']\n"
+        "print(len(paths), len(rows), mode['TrainingInputMode'])\n"
+    )
+    source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{jobs.bucket}/{jobs.name}/rows/"}
+    channel = {"ChannelName": "train", "DataSource": {"S3DataSource": source}}
+    mode = {"TrainingImage": IMAGE, "TrainingInputMode": "File" if own else "FastFile"}
+    job = jobs.train(
+        {"train.py": script},
+        AlgorithmSpecification=mode,
+        InputDataConfig=[channel | ({"InputMode": "FastFile"} if own else {})],
+    )
+    assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
+    assert "2 4 FastFile" in jobs.log(job["TrainingJobName"])
+
+
+@cloudy
 def test_a_shell_script_runs_by_its_own_first_line_with_its_words_whole(jobs: Jobs) -> None:
     script = (
         '#!/bin/bash\nset -euo pipefail\nwords=("$@")\n'
