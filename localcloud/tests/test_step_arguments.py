@@ -235,6 +235,11 @@ def test_what_is_known_is_checked_beside_what_is_not() -> None:
     least = path(f"{CONFIG}.ParameterRanges.ContinuousParameterRanges.0.MinValue")
     with pytest.raises(ValidationException, match="categorical hyperparameters only"):
         check_arguments("S", "Tuning", put(arguments, least, UNKNOWN))
+    arguments = put(tuning()["Arguments"], path(f"{CONFIG}.ParameterRanges"), UNKNOWN)
+    with pytest.raises(ValidationException, match="not 'Pipe'"):
+        check_arguments(
+            "S", "Tuning", put(arguments, path(f"{JOB}.InputDataConfig.0.InputMode"), "Pipe")
+        )
     made = put(step("Processing")["Arguments"], path("AppSpecification.ImageUri"), UNKNOWN)
     with pytest.raises(ValidationException, match="at most 16"):
         check_arguments("S", "Processing", put(made, path(f"{CLUSTER}.InstanceCount"), 50))

@@ -50,12 +50,11 @@ def check_tuning(request: Document) -> None:
     ):
         Objective.of(request)
     ranges = ranges_of(request)
-    if ranges is None:
-        return
-    _check_ranges(config, ranges)
+    if ranges is not None:
+        _check_ranges(config, ranges)
     names = [
         item["Name"]
-        for items in ranges.values()
+        for items in (ranges or {}).values()
         for item in items or ()
         if isinstance(item, dict) and item["Name"] is not None
     ]
