@@ -19,7 +19,7 @@ exit codes:
   1    status: the stage is not there
   2    bad input or a wrong setting; nothing was changed
   3    smoke-test: the stage does not do what it must
-  4    the roll-out failed or was rolled back; or the stage serves something else
+  4    the roll-out failed or was rolled back; or the stage does not serve what it must
   5    AWS cannot be reached, or does not accept the credentials
   130  interrupted; what was started goes on
 

@@ -15,7 +15,7 @@ def differences(workspace: Workspace, stage: Stage, api_id: str) -> Iterator[str
         yield f"there is no endpoint {stage.name}"
         return
     (variant,) = serving.config["ProductionVariants"]
-    bounds, count = stage.instances, serving.variant.get("CurrentInstanceCount", 0)
+    bounds, count = stage.instances, serving.instances
     yield from _other("instance type", variant["InstanceType"], bounds.type)
     if not bounds.minimum <= count <= bounds.maximum:
         yield f"instances must be from {bounds.minimum} to {bounds.maximum}, not {count}"

@@ -1,6 +1,6 @@
 """Taking a stage away: its stack, what a deletion leaves behind, and a word on what stays."""
 
-from deploy_endpoint import leftovers, stack, stage
+from deploy_endpoint import leftovers, live, stack, stage
 from deploy_endpoint.clients import Workspace
 from deploy_endpoint.errors import UsageError
 from deploy_endpoint.stage import PRODUCTION, Stage
@@ -18,6 +18,7 @@ def command(workspace: Workspace, *, stage_name: str, captured_data: bool, yes: 
     if made is not None:
         if made.busy:
             raise UsageError(f"Stack {made.name} must be idle; it is {made.status}.")
+        live.settled(workspace, found.name)  # SageMaker deletes none that is being scaled
         stack.delete(workspace, made)
     old = leftovers.retained(workspace, found)
     leftovers.delete(workspace, old)

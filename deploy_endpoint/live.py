@@ -1,11 +1,18 @@
 """What an endpoint really serves, whatever was asked for."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from deploy_endpoint.clients import Workspace
 from deploy_endpoint.errors import NotDeployedError, is_missing
+from deploy_endpoint.pauses import pauses
+
+# Autoscaling and AWS's own maintenance change an endpoint as well; it answers meanwhile.
+_CHANGING: Final = ("Updating", "SystemUpdating", "RollingBack")
+_ANSWERING: Final = ("InService", *_CHANGING)
+SETTLING_SECONDS: Final = 1800.0
 
 
 @dataclass(frozen=True)
@@ -39,10 +46,26 @@ class Live:
         return None if self.package_arn is None else int(self.package_arn.rpartition("/")[2])
 
     @property
+    def answers(self) -> bool:
+        """Whether it takes requests, as it does while it is changed."""
+        return self.status in _ANSWERING
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way on it, so that it may be updated."""
+        return self.status not in ("Creating", "Deleting", *_CHANGING)
+
+    @property
     def variant(self) -> Mapping[str, Any]:
-        """Its only variant, with the instances that run now."""
-        found: Mapping[str, Any] = self.endpoint["ProductionVariants"][0]
-        return found
+        """Its only variant, with the instances that run now; empty where none ever ran."""
+        found: list[Mapping[str, Any]] = self.endpoint.get("ProductionVariants", [])
+        return found[0] if found else {}
+
+    @property
+    def instances(self) -> int:
+        """How many instances it has, or will have when what is under way is through."""
+        count = "CurrentInstanceCount" if self.settled else "DesiredInstanceCount"
+        return int(self.variant.get(count, 0))
 
     @property
     def failure(self) -> str:
@@ -66,23 +89,53 @@ def read(workspace: Workspace, name: str) -> Live | None:
     return Live(endpoint, config, model)
 
 
+def settled(workspace: Workspace, name: str) -> Live | None:
+    """Return what the endpoint serves as soon as nothing is under way on it; None if there is none.
+
+    Tells what is waited for. After half an hour the endpoint is returned as it is.
+    """
+    seen = None
+    for pause in pauses(SETTLING_SECONDS):
+        found = read(workspace, name)
+        if found is None or found.settled:
+            return found
+        line = _line(found.endpoint)
+        if line != seen:
+            workspace.terminal.write(f"Waiting    until endpoint {name} is settled: {line}")
+        seen = line
+        time.sleep(pause)
+    return read(workspace, name)
+
+
 def verify(workspace: Workspace, name: str, config: str, package_arn: str) -> Live:
-    """Return what the endpoint serves if it is what was asked for.
+    """Return what the endpoint serves, once it is settled, if it is what was asked for.
 
     An automatic rollback leaves the endpoint InService, on the configuration from before: only this
     comparison tells it from a success. Raises NotDeployedError with what is there instead.
     """
-    found = read(workspace, name)
+    found = settled(workspace, name)
     if found is None:
         raise NotDeployedError(f"There is no endpoint {name}: somebody deleted it.")
-    wanted = (config, package_arn, "InService")
-    if (found.config_name, found.package_arn, found.status) == wanted:
-        return found
-    reason = f" ({found.failure})" if found.failure else ""
-    raise NotDeployedError(
-        f"Endpoint {name} must be InService on {config} with {package_arn}; it is "
-        f"{found.status} on {found.config_name} with {found.package_arn}{reason}."
-    )
+    check(found, config, package_arn)
+    return found
+
+
+def check(found: Live, config: str, package_arn: str, minimum: int = 1) -> None:
+    """Raise NotDeployedError unless an endpoint serves what was asked for, on enough instances.
+
+    Configuration and package decide; an endpoint that is being scaled or patched serves them, too.
+    """
+    name, reason = found.endpoint["EndpointName"], f" ({found.failure})" if found.failure else ""
+    if (found.config_name, found.package_arn) != (config, package_arn) or not found.answers:
+        raise NotDeployedError(
+            f"Endpoint {name} must be InService on {config} with {package_arn}; it is "
+            f"{found.status} on {found.config_name} with {found.package_arn}{reason}."
+        )
+    if found.instances < minimum:
+        raise NotDeployedError(
+            f"Endpoint {name} must have at least {minimum} instances, not "
+            f"{found.instances}{reason}."
+        )
 
 
 def progress(workspace: Workspace, name: str) -> str | None:
@@ -95,15 +148,18 @@ def progress(workspace: Workspace, name: str) -> str | None:
         if is_missing(error):
             return None
         raise
-    status = endpoint["EndpointStatus"]
-    if status == "InService":
+    if endpoint["EndpointStatus"] == "InService":
         return None
+    return f"{'Endpoint':<20}  {_line(endpoint)}"
+
+
+def _line(endpoint: Mapping[str, Any]) -> str:
     pending = endpoint.get("PendingDeploymentSummary", {}).get("ProductionVariants", [])
     steps = [
         text
-        for variant in pending
+        for variant in pending or endpoint.get("ProductionVariants", [])
         for each in variant.get("VariantStatus", [])
         for text in (each["Status"], each.get("StatusMessage"))
         if text
     ]
-    return f"{'Endpoint':<20}  {status}{': ' if steps else ''}{', '.join(steps)}"
+    return f"{endpoint['EndpointStatus']}{': ' if steps else ''}{', '.join(steps)}"

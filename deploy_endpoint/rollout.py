@@ -107,6 +107,7 @@ def _update(
     workspace: Workspace, prepared: Prepared, own_template: str | None
 ) -> tuple[Stack, Live, bool]:
     name = prepared.stage.name
+    _await_endpoint(workspace, name)
     change_set = propose(workspace, prepared)
     end = _execute(workspace, name, change_set)
     config = end.outputs["EndpointConfigName"]
@@ -115,6 +116,15 @@ def _update(
     except NotDeployedError as error:
         raise _mended(workspace, prepared, own_template, change_set, config, error) from error
     return end, serving, change_set is not None
+
+
+def _await_endpoint(workspace: Workspace, name: str) -> None:
+    """Wait until nothing is under way on the endpoint: SageMaker does not update it before."""
+    found = live.settled(workspace, name)
+    if found is not None and not found.settled:
+        raise UsageError(
+            f"Endpoint {name} must be settled to be updated; it is {found.status}. Try again later."
+        )
 
 
 def _execute(workspace: Workspace, name: str, change_set: ChangeSet | None) -> Stack:

@@ -92,8 +92,10 @@ def checks(subject: Subject) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def _serves(subject: Subject) -> None:
-    config = subject.stack.outputs["EndpointConfigName"]
-    live.verify(subject.workspace, subject.stage.name, config, subject.package.arn)
+    found = live.read(subject.workspace, subject.stage.name)
+    if found is None:
+        raise Failed(f"there is no endpoint {subject.stage.name}")
+    live.check(found, subject.stack.outputs["EndpointConfigName"], subject.package.arn)
 
 
 def _configuration(subject: Subject) -> None:

@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,8 +18,8 @@ from deploy_endpoint.errors import (
     is_missing,
     translated,
 )
+from deploy_endpoint.pauses import pauses
 
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.3, 5.0
 _EMPTY = ("didn't contain changes", "No updates are to be performed")
 # Of what was stopped because something else had failed; the cause is told elsewhere.
 _CANCELLED = ("Resource creation cancelled", "Resource update cancelled")
@@ -171,7 +171,7 @@ def propose(
         Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
         **({"UsePreviousTemplate": True} if template is None else {"TemplateBody": template}),
     )
-    for pause in _pauses():
+    for pause in pauses():
         described = client.describe_change_set(ChangeSetName=answer["Id"], StackName=name)
         if described["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"):
             break
@@ -237,7 +237,7 @@ def _follow(
     told: set[str] = set()
     seen = None
     try:
-        for pause in _pauses():
+        for pause in pauses():
             with translated():
                 # The events first: a status from before the first of them says nothing.
                 begun = _tell_events(workspace, name, since, told)
@@ -317,10 +317,3 @@ def _changes(workspace: Workspace, described: Mapping[str, Any]) -> list[Mapping
         found += page["Changes"]
         token = page.get("NextToken")
     return [each["ResourceChange"] for each in found if "ResourceChange" in each]
-
-
-def _pauses() -> Iterator[float]:
-    """How long to wait between two looks: short at first, seconds when it takes minutes."""
-    started = time.monotonic()
-    while True:
-        yield min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, (time.monotonic() - started) / 25))

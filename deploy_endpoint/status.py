@@ -2,12 +2,15 @@
 
 from deploy_endpoint import live, package, stack, stage
 from deploy_endpoint.clients import Workspace
-from deploy_endpoint.errors import DeployError, UsageError
+from deploy_endpoint.errors import DeployError, NotDeployedError, UsageError
 from deploy_endpoint.terminal import table
 
 
 def command(workspace: Workspace, *, stage_name: str) -> int:
-    """Show the stage. Raises DeployError if it is not there, or not as its stack says."""
+    """Show the stage; while its stack is being changed nothing is judged.
+
+    Raises DeployError if it is not there, NotDeployedError if it serves something else.
+    """
     found = stage.read(stage_name)
     made = stack.read(workspace, found.name)
     if made is None:
@@ -17,7 +20,8 @@ def command(workspace: Workspace, *, stage_name: str) -> int:
     if serving is not None:
         count = serving.variant.get("CurrentInstanceCount", 0)
         kind = serving.config["ProductionVariants"][0]["InstanceType"]
-        rows.append(["Endpoint", f"{found.name}: {serving.status}, {count} x {kind}"])
+        why = f" ({serving.failure})" if serving.failure else ""
+        rows.append(["Endpoint", f"{found.name}: {serving.status}{why}, {count} x {kind}"])
         if serving.package_arn is not None:
             try:
                 approval = package.describe(workspace, serving.package_arn).approval
@@ -34,11 +38,14 @@ def command(workspace: Workspace, *, stage_name: str) -> int:
     workspace.terminal.write(table(rows))
     if serving is None:
         raise DeployError(f"There is no endpoint {found.name}.")
-    if made.exists and not made.busy:
-        live.verify(
-            workspace,
-            found.name,
-            made.outputs["EndpointConfigName"],
-            made.outputs["ModelPackageArn"],
-        )
+    if made.busy:  # what it says and what serves may differ until it is through
+        return 0
+    if not made.exists:
+        raise NotDeployedError(f"Stack {made.name} is {made.status}: `deploy` makes it anew.")
+    live.check(
+        serving,
+        made.outputs["EndpointConfigName"],
+        made.outputs["ModelPackageArn"],
+        int(made.parameters["MinimumInstances"]),
+    )
     return 0

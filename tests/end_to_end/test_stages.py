@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,7 +12,7 @@ import pytest
 from runs import Project
 from stage_line import Stages
 
-from deploy_endpoint import stack
+from deploy_endpoint import live, stack
 from localcloud.testing import localcloud
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
@@ -228,6 +229,55 @@ def test_a_rollback_that_nobody_told_of_is_no_success(
         FunctionName=f"{name}-api"
     )
     assert function["Environment"]["Variables"]["MODEL_PACKAGE_ARN"].endswith(f"/{versions[0]}")
+
+
+def scale(stages: Stages, name: str, count: int) -> None:
+    """What autoscaling does."""
+    stages.account.client("sagemaker").update_endpoint_weights_and_capacities(
+        EndpointName=name,
+        DesiredWeightsAndCapacities=[{"VariantName": "main", "DesiredInstanceCount": count}],
+    )
+
+
+def test_a_roll_out_stays_though_autoscaling_is_at_work_before_and_after_it(
+    stages: Stages, versions: tuple[int, int], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SageMaker updates no endpoint that is scaled; one that is scaled was not taken back."""
+    execute = stack.execute
+
+    def scaled_then(*arguments: Any) -> Any:
+        end = execute(*arguments)
+        scale(stages, name, 1)
+        return end
+
+    monkeypatch.setattr(stack, "execute", scaled_then)
+    scale(stages, name, 2)
+    answer = stages("deploy", "--stage", STAGE)
+    assert answer.code == 0, answer.text
+    assert answer.out.count("Scaling in desired instance count to 1") == 1
+    assert stages.live(name) == ("InService", versions[1])
+    scale(stages, name, 2)
+    assert stages("status", "--stage", STAGE).code == 0
+    assert stages("smoke-test", "--stage", STAGE).code == 0
+
+
+def test_the_status_of_an_endpoint_that_never_came_up_is_told_in_words(
+    stages: Stages, versions: tuple[int, int], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SageMaker tells no variants of it."""
+    read = live.read
+    for status, code in (("Creating", 4), ("Failed", 4)):
+        gone = {"EndpointStatus": status, "FailureReason": "no room", "ProductionVariants": []}
+
+        def never_ran(*arguments: Any, gone: Any = gone) -> Any:
+            found = read(*arguments)
+            return found and replace(found, endpoint={**found.endpoint, **gone})
+
+        monkeypatch.setattr(live, "read", never_ran)
+        answer = stages("status", "--stage", STAGE)
+        assert answer.code == code, answer.text
+        assert f"{name}: {status} (no room), 0 x ml.m5.large" in answer.out
+        assert f"it is {status} on" in answer.err
 
 
 def test_an_endpoint_that_was_changed_by_hand_is_no_success(
