@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy_endpoint import function_zip, leftovers, live, package, parameters, stack
+from deploy_endpoint import capacity, function_zip, leftovers, live, package, parameters, stack
 from deploy_endpoint.clients import Workspace
 from deploy_endpoint.errors import (
     DeployError,
@@ -107,7 +107,7 @@ def _update(
     workspace: Workspace, prepared: Prepared, own_template: str | None
 ) -> tuple[Stack, Live, bool]:
     name = prepared.stage.name
-    _await_endpoint(workspace, name)
+    _ready(workspace, prepared.stage)
     change_set = propose(workspace, prepared)
     end = _execute(workspace, name, change_set)
     config = end.outputs["EndpointConfigName"]
@@ -115,16 +115,24 @@ def _update(
         serving = live.verify(workspace, name, config, prepared.package.arn)
     except NotDeployedError as error:
         raise _mended(workspace, prepared, own_template, change_set, config, error) from error
-    return end, serving, change_set is not None
+    # Autoscaling may have taken instances away by its old bounds; a version is not undone for it.
+    return end, capacity.raised(workspace, prepared.stage, serving), change_set is not None
 
 
-def _await_endpoint(workspace: Workspace, name: str) -> None:
-    """Wait until nothing is under way on the endpoint: SageMaker does not update it before."""
-    found = live.settled(workspace, name)
-    if found is not None and not found.settled:
+def _ready(workspace: Workspace, stage: Stage) -> None:
+    """Wait until the endpoint, if there is one, may be updated, and has the instances for it.
+
+    SageMaker updates none on which something is under way, and makes no canary of one instance.
+    """
+    found = live.settled(workspace, stage.name)
+    if found is None:
+        return
+    if not found.settled:
         raise UsageError(
-            f"Endpoint {name} must be settled to be updated; it is {found.status}. Try again later."
+            f"Endpoint {stage.name} must be settled to be updated; it is {found.status}. "
+            "Try again later."
         )
+    capacity.raised(workspace, stage, found)
 
 
 def _execute(workspace: Workspace, name: str, change_set: ChangeSet | None) -> Stack:

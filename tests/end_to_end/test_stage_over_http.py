@@ -328,6 +328,39 @@ def test_a_version_that_crashes_at_its_start_is_noticed_by_no_caller(
     assert not_of(answers, outcome.load.requests) == []
 
 
+def test_a_stage_of_one_instance_becomes_one_with_canaries_and_loses_no_request(
+    served: Served, versions: tuple[int, int]
+) -> None:
+    """For a while both versions answer, then the new one only. Production is made like this."""
+    stages, new = served.stages, versions[1]
+    before = served.calm()
+    stages.write(
+        STAGE,
+        "production",
+        rollout={"bake_seconds": 61},
+        alarms={"evaluations": 1},
+        api=OPEN,
+    )
+    outcome = roll_out(served, "deploy", "--package", str(new))
+    after = served.calm()
+    tell("a good canary from one instance under load", outcome.told())
+    assert outcome.answer.code == 0, outcome.answer.text
+    assert "Instances  from 1 to 2, the stage's minimum" in outcome.answer.out
+    assert outcome.load.lost == []
+    assert stages.live(served.name) == ("InService", new)
+    met = [
+        predictions(each.answer) == after[each.payload]
+        for each in outcome.load.requests
+        if before[each.payload] != after[each.payload]
+    ]
+    assert set(met) == {False, True}
+    mixed = met[met.index(True) : len(met) - met[::-1].index(False)]
+    assert 0.3 < sum(mixed) / len(mixed) < 0.7
+    served.check_sample(new)
+    answer = stages("smoke-test", "--stage", STAGE)
+    assert answer.code == 0, answer.text
+
+
 def test_a_canary_that_fails_is_taken_back_by_its_alarm(
     served: Served, versions: tuple[int, int], data_folder: Path
 ) -> None:

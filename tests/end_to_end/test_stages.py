@@ -261,6 +261,23 @@ def test_a_roll_out_stays_though_autoscaling_is_at_work_before_and_after_it(
     assert stages("smoke-test", "--stage", STAGE).code == 0
 
 
+def test_a_higher_minimum_comes_to_an_endpoint_that_serves(
+    stages: Stages, versions: tuple[int, int], name: str, tmp_path: Path
+) -> None:
+    """An update keeps the count that is there, and autoscaling looks at the load only."""
+    stages.write(STAGE, instances={"minimum": 2, "initial": 2})
+    answer = stages("deploy", "--stage", STAGE, "--package", str(versions[0]))
+    assert answer.code == 0, answer.text
+    assert "Instances  from 1 to 2, the stage's minimum" in answer.out
+    assert stages("smoke-test", "--stage", STAGE).code == 0
+    scale(stages, name, 1)
+    answer = stages("status", "--stage", STAGE)
+    assert answer.code == 4, answer.text
+    assert "must have at least 2 instances, not 1" in answer.err
+    assert stages("deploy", "--stage", STAGE, "--package", str(versions[0])).code == 0
+    assert stages("status", "--stage", STAGE).code == 0
+
+
 def test_the_status_of_an_endpoint_that_never_came_up_is_told_in_words(
     stages: Stages, versions: tuple[int, int], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
