@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deploy_endpoint import capacity, function_zip, leftovers, live, package, parameters, stack
+from deploy_endpoint import (
+    autoscaling,
+    capacity,
+    function_zip,
+    leftovers,
+    live,
+    package,
+    parameters,
+    stack,
+)
 from deploy_endpoint.clients import Workspace
 from deploy_endpoint.errors import (
     DeployError,
@@ -12,6 +21,7 @@ from deploy_endpoint.errors import (
     UsageError,
     error_code,
     is_missing,
+    translated,
 )
 from deploy_endpoint.leftovers import Retained
 from deploy_endpoint.live import Live
@@ -91,14 +101,19 @@ def carry_out(workspace: Workspace, prepared: Prepared) -> Done:
         stack.delete(workspace, before)
     _upload(workspace, prepared)
     own_template = stack.template(workspace, name) if before and before.exists else None
-    released = _release(workspace, prepared)
     try:
-        end, serving, changed = _update(workspace, prepared, own_template)
-    except (NotDeployedError, UsageError) as error:
-        told = [str(error), *([_take_back(workspace, prepared)] if released else [])]
+        with translated():
+            autoscaling.release(workspace, stage, before)
+            end, serving, changed = _update(workspace, prepared, own_template)
+    except DeployError as error:
+        told = [str(error), autoscaling.take_back(workspace, stage, before)]
         if isinstance(error, NotDeployedError):
             told.append(_instead(workspace, name))
-        raise type(error)("\n".join(told)) from error
+        raise type(error)("\n".join(filter(None, told))) from error
+    except KeyboardInterrupt:
+        if line := autoscaling.take_back(workspace, stage, before):
+            workspace.terminal.complain(line)
+        raise
     tidied = leftovers.tidy(workspace, stage, serving.config_name, end.created)
     return Done(end, serving, changed, tidied)
 
@@ -167,13 +182,18 @@ def _mended(
     if before is None or own_template is None:
         return error
     workspace.terminal.write("The roll-out was taken back by SageMaker: putting the stack back")
+    left = f"{error}\nThe stack could not be put back"
     try:
-        back = stack.propose(
-            workspace, name, own_template, dict(before.parameters), prepared.stage.all_tags
-        )
-        _execute(workspace, name, back)
+        with translated():
+            back = stack.propose(
+                workspace, name, own_template, dict(before.parameters), prepared.stage.all_tags
+            )
+            _execute(workspace, name, back)
     except DeployError as second:
-        return NotDeployedError(f"{error}\nThe stack could not be put back: {second}")
+        return NotDeployedError(f"{left}: {second}")
+    except KeyboardInterrupt:
+        workspace.terminal.complain(f"{left}: interrupted")
+        raise
     return error
 
 
@@ -204,45 +224,12 @@ def _upload(workspace: Workspace, prepared: Prepared) -> None:
         workspace.terminal.write(f"Code       s3://{workspace.bucket}/{prepared.code_key} uploaded")
 
 
-def _release(workspace: Workspace, prepared: Prepared) -> bool:
-    """Take the endpoint out of autoscaling's hands if its instance type is to change.
-
-    SageMaker refuses to change it while it is in them. The roll-out puts it back. Tells whether it
-    was taken out.
-    """
-    before = prepared.before
-    if before is None or not before.exists:
-        return False
-    given, kind = before.parameters, prepared.stage.instances.type
-    if given["InstanceType"] == kind or given["Autoscaling"] == "off":
-        return False
-    workspace.terminal.write(
-        f"Autoscaling  off while the instance type changes from {given['InstanceType']} to {kind}"
-    )
-    _autoscale(workspace, prepared, "off")
-    return True
-
-
-def _take_back(workspace: Workspace, prepared: Prepared) -> str:
-    """Give the endpoint back to autoscaling after a roll-out that failed; tells how it went."""
-    try:
-        _autoscale(workspace, prepared, "on")
-    except DeployError as error:
-        return f"Autoscaling is off and could not be put on again: {error}"
-    return "Autoscaling is on again."
-
-
-def _autoscale(workspace: Workspace, prepared: Prepared, word: str) -> None:
-    name, tags = prepared.stage.name, prepared.stage.all_tags
-    found = stack.read(workspace, name)
-    values: dict[str, str | None] = dict.fromkeys(found.parameters if found else ())
-    change_set = stack.propose(workspace, name, None, {**values, "Autoscaling": word}, tags)
-    if change_set is not None:
-        stack.execute(workspace, change_set)
-
-
 def _instead(workspace: Workspace, name: str) -> str:
-    serving = live.read(workspace, name)
+    try:
+        with translated():
+            serving = live.read(workspace, name)
+    except DeployError as error:
+        return f"What serves now is not known: {error}"
     if serving is None:
         return f"There is no endpoint {name} now."
     return f"Endpoint {name} is {serving.status} with version {serving.version}."

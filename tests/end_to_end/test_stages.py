@@ -9,6 +9,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 from runs import Project
 from stage_line import Stages
 
@@ -340,6 +341,62 @@ def test_autoscaling_is_on_again_when_another_instance_type_fails(
     )["ScalableTargets"]
     assert [each["ResourceId"] for each in targets] == [f"endpoint/{name}/variant/main"]
     assert stages.live(name) == ("InService", versions[0])
+
+
+def failing(call: int, failure: BaseException) -> Any:
+    """`stack.propose` that raises at one of its calls."""
+    propose, proposed = stack.propose, []
+
+    def instead(*arguments: Any) -> Any:
+        proposed.append(arguments)
+        if len(proposed) == call:
+            raise failure
+        return propose(*arguments)
+
+    return instead
+
+
+def refusal(code: str) -> ClientError:
+    error = {"Error": {"Code": code, "Message": "not now"}}
+    return ClientError(error, "CreateChangeSet")
+
+
+def test_autoscaling_is_on_again_whatever_ends_a_roll_out(
+    stages: Stages, versions: tuple[int, int], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first update takes autoscaling off; the second one is never begun."""
+    stages.write(STAGE, instances={"type": "ml.m5.xlarge"})
+    for failure, code in (
+        (refusal("Throttling"), 5),
+        (refusal("LimitExceededException"), 2),
+        (EndpointConnectionError(endpoint_url="http://cloud"), 5),
+        (KeyboardInterrupt(), 130),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(stack, "propose", failing(2, failure))
+            answer = stages("deploy", "--stage", STAGE, "--package", str(versions[0]))
+        assert answer.code == code, answer.text
+        assert "Autoscaling is on again." in answer.err
+        targets = stages.account.client("application-autoscaling").describe_scalable_targets(
+            ServiceNamespace="sagemaker"
+        )["ScalableTargets"]
+        assert [each["ResourceId"] for each in targets] == [f"endpoint/{name}/variant/main"]
+
+
+def test_a_stack_that_cannot_be_put_back_is_told_with_what_came_before(
+    stages: Stages, versions: tuple[int, int], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = live.verify
+
+    def taken_back(workspace: Any, name: str, config: str, package_arn: str) -> Any:
+        return verify(workspace, name, "config-of-another", package_arn)
+
+    monkeypatch.setattr(live, "verify", taken_back)
+    monkeypatch.setattr(stack, "propose", failing(2, refusal("Throttling")))
+    answer = stages("deploy", "--stage", STAGE)
+    assert answer.code == 4, answer.text
+    assert "must be InService on config-of-another" in answer.err
+    assert "The stack could not be put back: AWS could not answer CreateChangeSet" in answer.err
 
 
 def test_captured_data_stays_unless_it_is_asked_for(
