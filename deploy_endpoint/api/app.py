@@ -17,7 +17,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
-from . import contract, exchange, health, media, page, reading, rows, settings
+from . import contract, deadline, exchange, health, media, page, reading, rows, settings
 from .endpoint import Endpoint
 from .errors import ApiError, MethodNotAllowedError, NotFoundError
 from .exchange import Request, Response
@@ -125,14 +125,14 @@ _NOTHING = Route("none", "", page.serve)
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
-    """Answer one event of an HTTP API; never raises."""
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one event of an HTTP API, before the function's time-out; never raises."""
     began = time.perf_counter()
     request = exchange.read(event)
     logger.append_keys(request_id=request.request_id)
     route = _find(request.path)
     try:
-        response = _answer(route, request)
+        response = deadline.before(context, lambda: _answer(route, request))
     except ApiError as error:
         logger.info("refused", extra={"error": type(error).__name__, **_cause(error)})
         response = exchange.answer(error.document(request.request_id), error.status, error.headers)

@@ -2,8 +2,8 @@
 
 A caller is let in by ``Authorization: Bearer TOKEN``; the token is a secret of Secrets Manager.
 After a rotation the new token works at once, the old one for at most a minute, and for as long as
-API Gateway itself keeps an answer. If the secret cannot be read the function fails, and so nobody
-is let in.
+API Gateway itself keeps an answer. If the secret cannot be read, or not in time, the function
+fails, and so nobody is let in.
 """
 
 import hmac
@@ -16,7 +16,7 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from . import settings
+from . import deadline, settings
 
 KEPT_SECONDS: Final = 60.0
 # Wrong tokens may not make a call to Secrets Manager each.
@@ -71,11 +71,11 @@ token = Token(_fetch)
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
-    """Say whether a request may pass."""
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Say whether a request may pass. Raises what keeps it from reading the secret in time."""
     logger.append_keys(request_id=event.get("requestContext", {}).get("requestId"))
     shown = _bearer(event.get("headers") or {})
-    allowed = shown is not None and token.matches(shown)
+    allowed = shown is not None and deadline.before(context, lambda: token.matches(shown))
     if not allowed:
         reason = "malformed header" if shown is None else "wrong token"
         logger.info("denied", extra={"reason": reason})

@@ -8,9 +8,9 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-# The API gives up after 30 seconds, and the function's own time-out must come before that: this
-# comes before both, so that the caller gets an answer in words. No call is tried again by itself:
-# a retry after a time-out would double the load of an endpoint that is too slow already.
+# So long the model may take; all calls of a request together have what deadline.py leaves them. The
+# model is not asked again by itself: a retry after a time-out would double the load of an endpoint
+# that is too slow already.
 _RUNTIME = Config(connect_timeout=2, read_timeout=20, retries={"total_max_attempts": 1})
 _OTHERS = Config(connect_timeout=2, read_timeout=3, retries={"total_max_attempts": 2})
 

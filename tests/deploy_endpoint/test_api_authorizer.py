@@ -1,11 +1,15 @@
 """The authorizer: a rotated token works at once, and guessing costs no calls."""
 
+import threading
+import time
+
 import pytest
 from botocore.exceptions import ClientError
 from conftest import TOKEN
 from gateway_events import CONTEXT, event
 
 from deploy_endpoint.api import authorizer
+from deploy_endpoint.api.errors import TooSlowError
 
 
 class Clock:
@@ -60,6 +64,22 @@ def test_without_the_secret_nobody_is_let_in(stage, monkeypatch) -> None:
     monkeypatch.setenv("TOKEN_SECRET_ARN", "gone")
     with pytest.raises(ClientError):
         allowed(TOKEN)
+
+
+def test_a_secret_that_takes_too_long_lets_nobody_in_before_the_functions_time_out(
+    stage, monkeypatch
+) -> None:
+    ended = threading.Event()
+    slow = authorizer.Token(lambda: str(ended.wait(60)))
+    monkeypatch.setattr(authorizer, "token", slow)
+    monkeypatch.setattr(CONTEXT, "remaining", 2_100, raising=False)
+    began = time.monotonic()
+    try:
+        with pytest.raises(TooSlowError):
+            allowed(TOKEN)
+        assert time.monotonic() - began < 30
+    finally:
+        ended.set()
 
 
 def test_no_token_is_logged(stage, written) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import socket
+import threading
 import time
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from gateway_events import CONTEXT, Answered, call, event, predict
 from served_model import fail
 from werkzeug.wrappers import Response
 
-from deploy_endpoint.api import app, health, reading, settings
+from deploy_endpoint.api import app, contract, deadline, health, reading, settings
 from deploy_endpoint.api.endpoint import Endpoint, Prediction
 from pipelines.predictive_maintenance import schema
 
@@ -152,6 +153,32 @@ def test_an_endpoint_that_takes_too_long_is_a_504_before_the_api_gives_up(
     assert predict(stage.payload).status == 504
     assert time.monotonic() - began < 1.4
     assert len(stage.runtime.seen) == 1, "a slow endpoint must not be asked twice"
+
+
+@pytest.mark.parametrize("slow", ["endpoint", "contract", "health"])
+def test_whatever_is_slow_is_a_504_before_the_functions_time_out(
+    stage, monkeypatch: pytest.MonkeyPatch, slow: str
+) -> None:
+    """The parts have time-outs of their own, which together may be longer than the function's."""
+    ended, tenth = threading.Event(), (deadline.SPARE_SECONDS + 0.1) * 1000
+    monkeypatch.setattr(CONTEXT, "remaining", tenth, raising=False)
+
+    def hang(*_: object) -> Response:
+        ended.wait(60)
+        return Response("")
+
+    stage.runtime.answer = hang
+    if slow == "contract":
+        monkeypatch.setattr(contract, "fetch", hang)
+    monkeypatch.setattr(app.stage.health, "_look", hang)
+    began = time.monotonic()
+    try:
+        answered = call("GET", "/health") if slow == "health" else predict(stage.payload)
+        assert time.monotonic() - began < 30
+    finally:
+        ended.set()
+    assert answered.status == 504
+    assert answered.json["request_id"] == answered.headers["x-request-id"]
 
 
 def test_a_kept_connection_that_was_closed_is_replaced_once() -> None:

@@ -21,7 +21,8 @@ from types import SimpleNamespace
 folder, made, context, allowed = json.loads(sys.stdin.read())
 sys.path.insert(0, folder)
 found = [importlib.import_module(name) for name in ("api.app", "api.authorizer")]
-answer = found[0].handler(made, SimpleNamespace(**context))
+context = SimpleNamespace(**context, get_remaining_time_in_millis=lambda: 28_000)
+answer = found[0].handler(made, context)
 outside = {
     name.partition(".")[0] for name, module in sys.modules.items()
     if "site-packages" in (getattr(module, "__file__", None) or "")

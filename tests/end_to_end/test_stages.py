@@ -1,6 +1,8 @@
 """A stage's life by its command line: made, updated, taken back, broken, looked at, deleted."""
 
 import json
+import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
+from handlers import SLOWER
 from runs import Project
 from stage_line import Stages
 
@@ -397,6 +400,35 @@ def test_a_stack_that_cannot_be_put_back_is_told_with_what_came_before(
     assert answer.code == 4, answer.text
     assert "must be InService on config-of-another" in answer.err
     assert "The stack could not be put back: AWS could not answer CreateChangeSet" in answer.err
+
+
+def test_a_model_that_hangs_is_a_504_in_words_before_the_api_gives_up(
+    stages: Stages, versions: tuple[int, int], tmp_path: Path
+) -> None:
+    """The first request of all: the function is cold, and has not read what the model is."""
+    name, output = stages.write("hung"), tmp_path / "out.json"
+    bad = stages.spoilt_version(versions[0], "hung", SLOWER.format(seconds=35))
+    words = ("--package", str(bad), "--output", str(output), "--with-token")
+    answer = stages("deploy", "--stage", "hung", *words)
+    stages.project.command("reject", str(bad), "--note", "hangs")
+    assert answer.code == 0, answer.text
+    told = json.loads(output.read_text())
+    request = urllib.request.Request(
+        f"{told['api_url']}/predict",
+        data=b"M,297.6,308.8,1453,39.7,69",
+        headers={"Authorization": f"Bearer {told['api_token']}", "Content-Type": "text/csv"},
+    )
+    began = time.monotonic()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=60)
+    assert time.monotonic() - began < 30
+    with refused.value as response:
+        assert response.status == 504
+        document = json.load(response)
+    assert document["error"]["message"]
+    assert document["request_id"] == response.headers["x-request-id"]
+    assert stages("destroy", "--stage", "hung", "--captured-data").code == 0
+    assert stages.left(name) == {}
 
 
 def test_captured_data_stays_unless_it_is_asked_for(
