@@ -48,17 +48,51 @@ TYPES = {
     "AWS::SageMaker::Model",
     "AWS::SecretsManager::Secret",
 }
+LOGS = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group"
 STARS = {
-    ("EndpointRole", "ImageLogin"): "a registry's login knows no resource",
-    ("EndpointRole", "Metrics"): "metrics know no resource; held to SageMaker's own namespaces",
-    ("EndpointRole", "Models"): "each version's archive lies below its own run's key",
-    ("EndpointRole", "Capture"): "SageMaker makes the names of captured files, below one prefix",
-    ("EndpointRole", "Logs"): "SageMaker makes the names of streams, in one group",
-    ("EndpointRole", "RollbackAlarms"): "each fleet's alarms have its configuration in their names",
-    ("ApiRole", "Logs"): "Lambda makes the names of streams, in one group",
-    ("ApiRole", "WhatServes"): "CloudFormation makes the names; held to this stage by their tags",
-    ("ApiRole", "Contract"): "each version's document lies below its own run's key",
-    ("AuthorizerRole", "Logs"): "Lambda makes the names of streams, in one group",
+    ("EndpointRole", "ImageLogin", "*"): "a registry's login knows no resource",
+    ("EndpointRole", "Metrics", "*"): "metrics know none; held to SageMaker's own namespaces",
+    (
+        "EndpointRole",
+        "Models",
+        "arn:aws:s3:::the-bucket/predictive-maintenance/*/model.tar.gz",
+    ): "each version's archive lies below its own run's key",
+    (
+        "EndpointRole",
+        "Capture",
+        "arn:aws:s3:::the-bucket/predictive-maintenance/stages/production/capture/*",
+    ): "SageMaker makes the names of captured files, below one prefix",
+    (
+        "EndpointRole",
+        "Logs",
+        f"{LOGS}:/aws/sagemaker/Endpoints/predictive-maintenance-production:*",
+    ): "SageMaker makes the names of streams, in one group",
+    (
+        "EndpointRole",
+        "RollbackAlarms",
+        f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:predictive-maintenance-production-*",
+    ): "each fleet's alarms have its configuration in their names",
+    ("ApiRole", "Logs", f"{LOGS}:<ApiLogs>:*"): "Lambda makes the names of streams, in one group",
+    (
+        "ApiRole",
+        "WhatServes",
+        f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint-config/*",
+    ): "CloudFormation makes the names; held to this stage by their tags",
+    (
+        "ApiRole",
+        "WhatServes",
+        f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model/*",
+    ): "CloudFormation makes the names; held to this stage by their tags",
+    (
+        "ApiRole",
+        "Contract",
+        "arn:aws:s3:::the-bucket/predictive-maintenance/*/deployment.json",
+    ): "each version's document lies below its own run's key",
+    (
+        "AuthorizerRole",
+        "Logs",
+        f"{LOGS}:<AuthorizerLogs>:*",
+    ): "Lambda makes the names of streams, in one group",
 }
 
 
@@ -103,9 +137,10 @@ def test_every_parameter_is_used() -> None:
 
 def test_a_star_stands_only_where_there_is_a_reason() -> None:
     found = {
-        where
+        (*where, text)
         for where, each in statements(**KEYED).items()
-        if any("*" in str(text) for text in as_list(each["Resource"]) + as_list(each["Action"]))
+        for text in as_list(each["Resource"]) + as_list(each["Action"])
+        if "*" in text
     }
     assert found == set(STARS)
 
@@ -130,10 +165,12 @@ def test_what_a_role_may_do_is_this_and_no_more() -> None:
             "ecr:BatchGetImage",
             "ecr:GetDownloadUrlForLayer",
         ],
-        ("EndpointRole", "Logs"): sorted([*logs, "logs:CreateLogGroup", "logs:DescribeLogStreams"]),
+        # Not the group: SageMaker would make it anew after the stack has deleted it.
+        ("EndpointRole", "Logs"): sorted([*logs, "logs:DescribeLogStreams"]),
         ("EndpointRole", "Metrics"): ["cloudwatch:PutMetricData"],
         ("EndpointRole", "RollbackAlarms"): ["cloudwatch:DescribeAlarms"],
-        ("EndpointRole", "Key"): ["kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"],
+        ("EndpointRole", "Key"): ["kms:Decrypt", "kms:GenerateDataKey"],
+        ("EndpointRole", "KeyOfVolumes"): ["kms:CreateGrant"],
         ("ApiRole", "Logs"): logs,
         ("ApiRole", "Endpoint"): ["sagemaker:DescribeEndpoint", "sagemaker:InvokeEndpoint"],
         ("ApiRole", "WhatServes"): ["sagemaker:DescribeEndpointConfig", "sagemaker:DescribeModel"],
@@ -143,6 +180,11 @@ def test_what_a_role_may_do_is_this_and_no_more() -> None:
         ("AuthorizerRole", "Token"): ["secretsmanager:GetSecretValue"],
         ("AuthorizerRole", "Key"): ["kms:Decrypt"],
     }
+
+
+def test_grants_of_the_customers_key_are_for_aws_only() -> None:
+    condition = statements(**KEYED)["EndpointRole", "KeyOfVolumes"]["Condition"]
+    assert condition == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
 
 
 def test_no_role_may_read_what_another_stage_writes() -> None:
@@ -225,6 +267,23 @@ def test_the_alarms_of_a_roll_out_watch_the_new_fleet_and_are_new_with_it(alarm:
     assert found["AlarmName"].endswith("-<EndpointConfig.EndpointConfigName>")
     # By way of the endpoint the order would be a circle.
     assert "<Endpoint." not in json.dumps(found)
+
+
+def needed(name: str, found: dict[str, Any]) -> set[str]:
+    """What CloudFormation makes before a resource: what it refers to, and what that refers to."""
+    depends = as_list(document()["Resources"][name].get("DependsOn", []))
+    names = {text.partition(".")[0] for text in re.findall(r"<([\w.]+)>", json.dumps(found[name]))}
+    direct = (names | set(depends)) & set(found)
+    return direct.union(*(needed(each, found) for each in direct))
+
+
+@pytest.mark.parametrize("authentication", ["token", "none"])
+def test_autoscaling_comes_after_everything_that_could_still_fail(authentication: str) -> None:
+    """Once it has the variant, SageMaker refuses the way back to another instance type."""
+    found = resources("staging", Authentication=authentication)
+    last = {"ScalableTarget", "ScalingPolicy"}
+    assert needed("ScalableTarget", found) == set(found) - last
+    assert needed("ScalingPolicy", found) == set(found) - {"ScalingPolicy"}
 
 
 def test_no_alarm_goes_off_because_nobody_asks() -> None:
