@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from deploy_endpoint import configuration, junit, live, package, stack, stage
 from deploy_endpoint.clients import Workspace
-from deploy_endpoint.errors import DeployError, SmokeTestError, UsageError
+from deploy_endpoint.errors import DeployError, SmokeTestError, UsageError, translated
 from deploy_endpoint.junit import Outcome
 from deploy_endpoint.package import Package
 from deploy_endpoint.stack import Stack
@@ -168,10 +168,11 @@ def _latency(subject: Subject) -> None:
 def _run(name: str, check: Callable[[], None]) -> Outcome:
     started, failure = time.perf_counter(), None
     try:
-        check()
+        with translated():
+            check()
     except (Failed, DeployError) as error:
         failure = str(error)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         failure = f"the answer has not the form that it must have: {error!r}"
     return Outcome(name, time.perf_counter() - started, failure)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from test_live import workspace
+from scripted import workspace
 
 from deploy_endpoint import capacity, live, pauses, stage
 from deploy_endpoint.errors import NotDeployedError
