@@ -46,31 +46,34 @@ def retained(workspace: Workspace, stage: Stage, since: datetime | None = None) 
     )
 
 
-def tidy(workspace: Workspace, stage: Stage, in_use: str, since: datetime) -> Retained:
-    """Delete what earlier versions left, but what is in use and the newest one before it.
+def tidy(
+    workspace: Workspace, stage: Stage, in_use: str, before: str | None, since: datetime
+) -> Retained:
+    """Delete what earlier versions left, but what is in use and what was before this roll-out.
 
-    The one before stays so that a person can take the endpoint back to it by hand, whatever state
-    the stack is in. Returns what was deleted.
+    ``before`` is the configuration that served when it began. It stays, so that a person can take
+    the endpoint back to it by hand, whatever state the stack is in; the newest one before the one
+    in use may be that of a roll-out that failed. Returns what was deleted: nothing if the roll-out
+    brought no new configuration.
     """
+    if in_use == before:
+        return Retained((), ())
     found = retained(workspace, stage, since)
     if in_use not in found.configs:  # then the list is not what it should be: touch nothing
         return Retained((), ())
-    before = found.configs[found.configs.index(in_use) + 1 :]
-    kept = {in_use, *before[:1]}
-    client = workspace.sagemaker
+    older = found.configs[found.configs.index(in_use) + 1 :]
+    old = [name for name in older if name != before]
     models = {
         variant["ModelName"]
-        for name in kept
-        for variant in client.describe_endpoint_config(EndpointConfigName=name)[
+        for name in found.configs
+        if name not in old
+        for variant in workspace.sagemaker.describe_endpoint_config(EndpointConfigName=name)[
             "ProductionVariants"
         ]
     }
-    old = Retained(
-        tuple(name for name in before if name not in kept),
-        tuple(name for name in found.models if name not in models),
-    )
-    delete(workspace, old)
-    return old
+    gone = Retained(tuple(old), tuple(name for name in found.models if name not in models))
+    delete(workspace, gone)
+    return gone
 
 
 def delete(workspace: Workspace, found: Retained) -> None:

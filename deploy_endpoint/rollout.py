@@ -114,7 +114,8 @@ def carry_out(workspace: Workspace, prepared: Prepared) -> Done:
         if line := autoscaling.take_back(workspace, stage, before):
             workspace.terminal.complain(line)
         raise
-    tidied = leftovers.tidy(workspace, stage, serving.config_name, end.created)
+    good = prepared.live.config_name if prepared.live else None
+    tidied = leftovers.tidy(workspace, stage, serving.config_name, good, end.created)
     return Done(end, serving, changed, tidied)
 
 
