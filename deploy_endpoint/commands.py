@@ -29,6 +29,8 @@ def plan(workspace: Workspace, *, stage_name: str, version: str | None) -> int:
         else:
             stack.discard(workspace, change_set)
             workspace.terminal.write(table(list(words.lines(change_set.changes))))
+            for note in words.notes(change_set.changes):
+                workspace.terminal.write(note)
     for line in cost.lines(prepared.stage, workspace.region):
         workspace.terminal.write(line)
     return 0

@@ -9,7 +9,8 @@ from deploy_endpoint.stage import Stage
 
 _TABLE: Final = Path(__file__).parent / "prices.json"
 HOURS: Final = 730
-_ALARMS: Final = 5
+# The stage's five, and two that autoscaling makes for its policy.
+_ALARMS: Final = 7
 
 
 def lines(stage: Stage, region: str) -> Iterator[str]:
@@ -26,8 +27,7 @@ def lines(stage: Stage, region: str) -> Iterator[str]:
             f"Cost       {low} to {high} x {kind} x {HOURS} h x ${hour} = "
             f"${monthly[0]:,.0f} to ${monthly[1]:,.0f} a month"
         )
-        if stage.rollout.bake_seconds:
-            yield "           twice the instances while a roll-out bakes"
+        yield ("           twice the instances during a roll-out: the new fleet beside the old one")
     fixed = prices["month"]
     secret = fixed["secret"] if stage.api.authentication == "token" else 0
     yield (

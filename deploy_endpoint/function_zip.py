@@ -20,6 +20,8 @@ FOLDERS: Final = ("api", "web")
 # A zip has no time zone and starts in 1980.
 _TIME = (1980, 1, 1, 0, 0, 0)
 _READABLE = 0o644 << 16
+# What an installer notes of its own work: with it the name would tell pip's zip from uv's.
+_NOTES = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"}
 _PIN = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
 
 
@@ -66,5 +68,7 @@ def _files_of(project: str, version: str) -> Iterator[tuple[str, bytes]]:
     if "-none-any\n" not in (found.read_text("WHEEL") or ""):
         raise MissingDependencyError(f"{project} {version} is built for this machine only")
     for file in found.files or ():
+        if file.parts[0].endswith(".dist-info") and file.name in _NOTES:
+            continue
         if ".." not in file.parts and "__pycache__" not in file.parts:
             yield file.as_posix(), Path(str(found.locate_file(file))).read_bytes()

@@ -16,6 +16,15 @@ def lines(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str,
         yield verb, change["LogicalResourceId"], kind, _why(change)
 
 
+def notes(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what these changes bring about though CloudFormation does not list it."""
+    found = {(each["LogicalResourceId"], each["Action"]) for each in changes}
+    if ("ScalingPolicy", "Add") in found:
+        yield "Autoscaling adds two alarms of its own."
+    if ("Endpoint", "Modify") in found:
+        yield "During the roll-out the endpoint has twice its instances."
+
+
 def _why(change: Mapping[str, Any]) -> str:
     if change["Action"] not in ("Modify", "Dynamic"):
         return ""

@@ -61,6 +61,30 @@ def test_the_functions_run_from_the_zip_with_nothing_but_lambdas_own(
     assert [name for name in outside if not name.startswith("_")] == []
 
 
+def test_the_name_does_not_depend_on_who_installed_what_is_packed(
+    monkeypatch, tmp_path: Path
+) -> None:
+    lock, made = tmp_path / "lambda.txt", []
+    lock.write_text("packed==1 \\\n")
+    monkeypatch.setattr(function_zip, "LOCK", lock)
+    for installer in ("pip", "uv"):
+        notes = tmp_path / installer / "packed-1.dist-info"
+        notes.mkdir(parents=True)
+        (notes / "METADATA").write_text("Metadata-Version: 2.1\nName: packed\nVersion: 1\n")
+        (notes / "WHEEL").write_text("Tag: py3-none-any\n")
+        (notes / "INSTALLER").write_text(installer)
+        if installer == "uv":
+            (notes / "REQUESTED").write_text("")
+        listed = sorted(f"packed-1.dist-info/{each.name},," for each in notes.iterdir())
+        (notes / "RECORD").write_text("\n".join([*listed, "packed-1.dist-info/RECORD,,\n"]))
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(tmp_path / installer))
+            made.append(function_zip.build())
+    assert made[0] == made[1]
+    names = zipfile.ZipFile(io.BytesIO(made[0])).namelist()
+    assert "packed-1.dist-info/METADATA" in names
+
+
 def test_the_sources_are_python_3_12(content: bytes) -> None:
     archive = zipfile.ZipFile(io.BytesIO(content))
     sources = [name for name in archive.namelist() if name.startswith("api/")]

@@ -52,6 +52,15 @@ def test_a_change_tells_what_changes_and_what_causes_it() -> None:
     assert line[3] == "Code (parameter CodeKey); Role (because of ApiRole.Arn); Tags"
 
 
+def test_what_the_list_of_changes_cannot_show_is_told_in_words() -> None:
+    policy = change("Add", LogicalResourceId="ScalingPolicy")
+    assert list(words.notes([policy])) == ["Autoscaling adds two alarms of its own."]
+    endpoint = change("Modify", "False", LogicalResourceId="Endpoint")
+    (note,) = words.notes([endpoint])
+    assert note == "During the roll-out the endpoint has twice its instances."
+    assert list(words.notes([change("Add", LogicalResourceId="Endpoint")])) == []
+
+
 def test_what_is_removed_comes_last() -> None:
     found = words.lines([change("Remove"), change("Modify", "True"), change("Add")])
     assert [line[0] for line in found] == ["add", "replace", "remove"]
@@ -63,7 +72,8 @@ def test_the_cost_is_instances_by_hours_by_the_table() -> None:
     first, *rest = cost.lines(PRODUCTION, "us-east-1")
     low, high = (f"${count * hour * 730:,.0f}" for count in (2, 8))
     assert first.endswith(f"2 to 8 x ml.m5.large x 730 h x ${hour} = {low} to {high} a month")
-    assert "twice the instances while a roll-out bakes" in "".join(rest)
+    assert "twice the instances during a roll-out" in "".join(rest)
+    assert "alarms, dashboard, secret: $4.10 a month" in "".join(rest)
     assert f"list prices of {prices['region']}, noted {prices['noted']}" in rest[-1]
 
 
