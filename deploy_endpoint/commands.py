@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy_endpoint import cost, files, live, package, rollout, stack, stage, words
+from deploy_endpoint import columns, cost, files, live, package, rollout, stack, stage, words
 from deploy_endpoint.clients import Workspace
 from deploy_endpoint.errors import UsageError
 from deploy_endpoint.package import Package
@@ -73,8 +73,7 @@ def roll_back(workspace: Workspace, *, stage_name: str, output: Path | None) -> 
         )
     chosen = package.describe(workspace, target)
     workspace.terminal.write(f"Back       from version {serving.version} to {chosen.version}")
-    prepared = rollout.prepare(workspace, found, chosen)
-    return _roll_out(workspace, prepared, output)
+    return _roll_out(workspace, _checked(workspace, found, chosen), output)
 
 
 def _prepare(workspace: Workspace, stage_name: str, version: str | None) -> Prepared:
@@ -82,7 +81,15 @@ def _prepare(workspace: Workspace, stage_name: str, version: str | None) -> Prep
     group = workspace.package_group(found.project)
     chosen = package.find(workspace, group, version)
     workspace.terminal.write(f"Version    {chosen.version}: {chosen.arn}")
-    return rollout.prepare(workspace, found, chosen)
+    return _checked(workspace, found, chosen)
+
+
+def _checked(workspace: Workspace, found: Stage, chosen: Package) -> Prepared:
+    prepared = rollout.prepare(workspace, found, chosen)
+    serving = prepared.live.package_arn if prepared.live else None
+    if warning := columns.warning(workspace, serving, prepared.contract):
+        workspace.terminal.write(f"Columns    {warning}")
+    return prepared
 
 
 def _roll_out(
