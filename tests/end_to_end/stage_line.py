@@ -156,6 +156,12 @@ class Stages:
                     ServiceNamespace="sagemaker"
                 )["ScalableTargets"]
             ],
+            "scaling policies": [
+                e["ResourceId"]
+                for e in client("application-autoscaling").describe_scaling_policies(
+                    ServiceNamespace="sagemaker"
+                )["ScalingPolicies"]
+            ],
             "stacks": [
                 e["StackName"] for e in client("cloudformation").describe_stacks()["Stacks"]
             ],

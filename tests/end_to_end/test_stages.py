@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from handlers import SLOWER
+from load import wait_until
 from runs import Project
 from stage_line import Stages
 
@@ -62,6 +63,21 @@ def name(stages: Stages, versions: tuple[int, int]) -> Iterator[str]:
     answer = stages("destroy", "--stage", STAGE, "--captured-data")
     assert answer.code == 0, answer.text
     assert stages.left(name) == {}
+
+
+def deployed(stages: Stages, stage: str, version: int, folder: Path) -> dict[str, Any]:
+    """What `deploy` writes of a stage that serves this version, with its token."""
+    output = folder / "deployed.json"
+    words = ("--package", str(version), "--output", str(output), "--with-token")
+    answer = stages("deploy", "--stage", stage, *words)
+    assert answer.code == 0, answer.text
+    told: dict[str, Any] = json.loads(output.read_text())
+    return told
+
+
+def prediction(told: dict[str, Any], row: bytes) -> urllib.request.Request:
+    headers = {"Authorization": f"Bearer {told['api_token']}", "Content-Type": "text/csv"}
+    return urllib.request.Request(f"{told['api_url']}/predict", data=row, headers=headers)
 
 
 def config_of(stages: Stages, name: str) -> str:
@@ -120,7 +136,35 @@ def test_the_token_goes_into_a_file_that_only_its_owner_reads(
         assert json.load(schema)["columns"]
 
 
+def test_what_a_caller_sends_is_captured_under_the_requests_id(
+    stages: Stages, versions: tuple[int, int], name: str, tmp_path: Path
+) -> None:
+    told = deployed(stages, STAGE, versions[0], tmp_path)
+    row = b"M,297.6,308.8,1453,39.7,69"
+    with urllib.request.urlopen(prediction(told, row), timeout=60) as answer:
+        score, number = json.load(answer)["predictions"][0], answer.headers["x-request-id"]
+    prefix = f"predictive-maintenance/stages/{STAGE}/capture/{name}/main/"
+
+    def captured() -> list[dict[str, Any]]:
+        bucket = "sagemaker-mlops-000000000000-us-east-1"
+        keys = [key for key in stages.account.objects(bucket) if key.startswith(prefix)]
+        lines = [
+            line
+            for key in keys
+            for line in stages.account.read(f"s3://{bucket}/{key}").splitlines()
+        ]
+        found = [json.loads(line) for line in lines]
+        return [each for each in found if each["eventMetadata"].get("inferenceId") == number]
+
+    wait_until(captured, 60)
+    (record,) = captured()
+    sent, given = (record["captureData"][part] for part in ("endpointInput", "endpointOutput"))
+    assert [sent["data"].strip(), sent["encoding"]] == [row.decode(), "CSV"]
+    assert given["data"].strip() == f"{score['score']},{score['predicted_label']}"
+
+
 def test_everything_in_a_stage_has_its_tags(stages: Stages, name: str) -> None:
+    assert "scaling policies" in stages.left(name)
     found = stages.account.client("sagemaker").describe_endpoint(EndpointName=name)
     tags = stages.account.client("sagemaker").list_tags(ResourceArn=found["EndpointArn"])["Tags"]
     assert {each["Key"]: each["Value"] for each in tags}.items() >= {
@@ -181,6 +225,23 @@ def test_an_update_replaces_the_version_and_a_rollback_brings_it_back(
     answer = stages("rollback", "--stage", STAGE)
     assert answer.code == 2
     assert f"no approved version before {old}" in answer.err
+
+
+def test_a_rollback_goes_past_a_version_that_was_rejected_since(
+    stages: Stages, versions: tuple[int, int], name: str
+) -> None:
+    newest = stages.spoilt_version(versions[1], "newest", "")
+    for each in (versions[1], newest):
+        assert stages("deploy", "--stage", STAGE, "--package", str(each)).code == 0
+    stages.project.command("reject", str(versions[1]), "--note", "wrong data")
+    try:
+        answer = stages("rollback", "--stage", STAGE)
+    finally:
+        stages.approve(versions[1])
+        stages.project.command("reject", str(newest), "--note", "only for this test")
+    assert answer.code == 0, answer.text
+    assert f"Back       from version {newest} to {versions[0]}" in answer.out
+    assert stages.live(name) == ("InService", versions[0])
 
 
 def test_a_version_that_crashes_is_no_success_and_the_one_before_serves_on(
@@ -406,18 +467,11 @@ def test_a_model_that_hangs_is_a_504_in_words_before_the_api_gives_up(
     stages: Stages, versions: tuple[int, int], tmp_path: Path
 ) -> None:
     """The first request of all: the function is cold, and has not read what the model is."""
-    name, output = stages.write("hung"), tmp_path / "out.json"
+    name = stages.write("hung")
     bad = stages.spoilt_version(versions[0], "hung", SLOWER.format(seconds=35))
-    words = ("--package", str(bad), "--output", str(output), "--with-token")
-    answer = stages("deploy", "--stage", "hung", *words)
+    told = deployed(stages, "hung", bad, tmp_path)
     stages.project.command("reject", str(bad), "--note", "hangs")
-    assert answer.code == 0, answer.text
-    told = json.loads(output.read_text())
-    request = urllib.request.Request(
-        f"{told['api_url']}/predict",
-        data=b"M,297.6,308.8,1453,39.7,69",
-        headers={"Authorization": f"Bearer {told['api_token']}", "Content-Type": "text/csv"},
-    )
+    request = prediction(told, b"M,297.6,308.8,1453,39.7,69")
     began = time.monotonic()
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=60)
