@@ -80,6 +80,7 @@ def test_every_resource_is_made_after_what_it_needs_and_deleted_before_it(
 ) -> None:
     body = template(
         {
+            "End": topic(Metadata={"After": ref("Last")}),
             "Last": group("/order/last", DependsOn="Middle"),
             "Middle": resource("SNS::Topic", {"DisplayName": ref("First")}),
             "First": topic("order-first"),
@@ -88,12 +89,12 @@ def test_every_resource_is_made_after_what_it_needs_and_deleted_before_it(
     )
     assert stacks.create("order", body) == "CREATE_COMPLETE"
     made = [who for who, status, _ in stacks.story("order") if status == "CREATE_COMPLETE"]
-    assert made == ["First", "Middle", "Last", "order"]
+    assert made == ["First", "Middle", "Last", "End", "order"]
     stack_id = stacks.describe("order")["StackId"]
     assert stacks.outputs("order")["Middle"].startswith("order-Middle-")
     assert stacks.delete("order") == "DELETE_COMPLETE"
     gone = [who for who, status, _ in stacks.story(stack_id) if status == "DELETE_COMPLETE"]
-    assert gone == ["Last", "Middle", "First", "order"]
+    assert gone == ["End", "Last", "Middle", "First", "order"]
     with pytest.raises(ClientError, match="Stack with id order does not exist"):
         stacks.describe("order")
     listed = stacks.api.list_stacks(StackStatusFilter=["DELETE_COMPLETE"])["StackSummaries"]

@@ -106,7 +106,7 @@ class Evaluation:
 
     def _needed(self, resource: Declared) -> list[str]:
         needed = [name for name in resource.depends_on if name in self.resources]
-        for reference in references(resource.properties, self):
+        for reference in references([resource.properties, resource.metadata], self):
             name = reference.name
             if reference.kind == "condition" or name not in self.template.resources:
                 continue
