@@ -74,6 +74,8 @@ def step(kind: str) -> Document:
             return made | {"Arguments": made["Arguments"] | more}
         case "Tuning":
             return tuning()
+        case "RegisterModel":
+            return {"Name": "S", "Type": kind, "Arguments": {"ModelPackageGroupName": "models"}}
     container = {"Image": IMAGE, "ModelDataUrl": "s3://b/model.tar.gz"}
     return {"Name": "S", "Type": "Model", "Arguments": {"PrimaryContainer": container}}
 
@@ -190,6 +192,8 @@ CLUSTER = "ProcessingResources.ClusterConfig"
         ("Model", "PrimaryContainer.Image", GONE, "one of Image and ModelPackageName"),
         ("Model", "PrimaryContainer.ModelPackageName", "p", "cannot have Image, ModelDataUrl"),
         ("Model", "Containers", [{"Image": IMAGE}], "Exactly one of PrimaryContainer and"),
+        ("RegisterModel", "ModelPackageGroupName", GONE, "Exactly one of ModelPackageGroupName"),
+        ("RegisterModel", "Tags", [{"Key": "k", "Value": "v"}], "it has the group's"),
     ],
 )
 def test_what_the_call_of_a_step_would_refuse_is_refused_with_the_definition(
@@ -204,14 +208,14 @@ def test_what_the_call_of_a_step_would_refuse_is_refused_with_the_definition(
     assert said in refused.value.message
 
 
-@pytest.mark.parametrize("kind", ["Processing", "Training", "Tuning", "Model"])
+@pytest.mark.parametrize("kind", ["Processing", "Training", "Tuning", "Model", "RegisterModel"])
 def test_whatever_a_function_will_give_is_taken_to_be_right(kind: str) -> None:
     arguments = step(kind)["Arguments"]
     for where in places(arguments):
         check_arguments("S", kind, put(arguments, where, UNKNOWN))
 
 
-@pytest.mark.parametrize("kind", ["Processing", "Training", "Tuning", "Model"])
+@pytest.mark.parametrize("kind", ["Processing", "Training", "Tuning", "Model", "RegisterModel"])
 def test_arguments_that_lack_something_are_right_or_refused(kind: str) -> None:
     """A missing member beside one that is not known is never a stumbling block."""
     arguments = step(kind)["Arguments"]

@@ -60,6 +60,18 @@ _PACKAGES = Listing(
 )
 
 
+def check_package(request: Document) -> None:
+    """Raise ValidationException for a CreateModelPackage request that contradicts itself."""
+    if ("ModelPackageGroupName" in request) == ("ModelPackageName" in request):
+        raise ValidationException(
+            "Exactly one of ModelPackageGroupName and ModelPackageName must be given"
+        )
+    if "ModelPackageGroupName" in request and "Tags" in request:
+        raise ValidationException(
+            "Tags cannot be given to a version of a model package group; it has the group's"
+        )
+
+
 class Registry:
     """Model package groups and model packages; every change of a package becomes an event."""
 
@@ -133,14 +145,7 @@ class Registry:
         known = self._tokens.answer(caller, "CreateModelPackage", request)
         if known is not None:
             return known
-        if ("ModelPackageGroupName" in request) == ("ModelPackageName" in request):
-            raise ValidationException(
-                "Exactly one of ModelPackageGroupName and ModelPackageName must be given"
-            )
-        if "ModelPackageGroupName" in request and "Tags" in request:
-            raise ValidationException(
-                "Tags cannot be given to a version of a model package group; it has the group's"
-            )
+        check_package(request)
         for container in _containers(request):
             if "ModelDataUrl" in container:
                 require_object(self._objects, container["ModelDataUrl"], "model data")

@@ -14,6 +14,7 @@ from localcloud.containers.transform import settings
 from localcloud.errors import ServiceError, ValidationException
 from localcloud.protocol import check, service_model
 from localcloud.sagemaker.models import check_model
+from localcloud.sagemaker.registry import check_package
 from localcloud.sagemaker.tuning_ranges import check_tuning
 from localcloud.sagemaker.workflow.expressions import function_name
 
@@ -60,6 +61,7 @@ _CHECKS: Mapping[str, Callable[[dict[str, Any]], object]] = {
     "Tuning": check_tuning,
     "Transform": _check_transform,
     "Model": check_model,
+    "RegisterModel": check_package,
 }
 
 
