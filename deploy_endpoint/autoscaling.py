@@ -7,7 +7,7 @@ itself; one that does not come to its end would leave it off, and nobody would n
 from deploy_endpoint import stack
 from deploy_endpoint.clients import Workspace
 from deploy_endpoint.errors import DeployError, translated
-from deploy_endpoint.stack import Stack
+from deploy_endpoint.stack import Interrupted, Stack
 from deploy_endpoint.stage import Stage
 
 
@@ -48,10 +48,10 @@ def take_back(workspace: Workspace, stage: Stage, before: Stack | None) -> str:
             if found is None or found.parameters.get("Autoscaling") != "off":
                 return ""
             _switch(workspace, stage, "on")
+    except (Interrupted, KeyboardInterrupt):
+        return f"Autoscaling may be off: interrupted. {later}"
     except DeployError as error:
         return f"Autoscaling is off and could not be put on again: {error}\n{later}"
-    except KeyboardInterrupt:
-        return f"Autoscaling may be off: interrupted. {later}"
     return "Autoscaling is on again."
 
 

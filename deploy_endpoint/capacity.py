@@ -30,7 +30,7 @@ def raised(workspace: Workspace, stage: Stage, serving: Live) -> Live:
     except ClientError as error:
         raise NotDeployedError(f"{too_few}; SageMaker refused: {error_message(error)}") from error
     found = live.settled(workspace, name)
-    if found is None or found.instances < wanted:
-        why = found.failure if found else "it is gone"
+    if found is None or not found.settled or found.instances < wanted:
+        why = (found.failure or found.status) if found else "it is gone"
         raise NotDeployedError(f"{too_few}; it still has {before}: {why or 'no reason is told'}")
     return found

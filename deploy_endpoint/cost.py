@@ -27,7 +27,7 @@ def lines(stage: Stage, region: str) -> Iterator[str]:
             f"Cost       {low} to {high} x {kind} x {HOURS} h x ${hour} = "
             f"${monthly[0]:,.0f} to ${monthly[1]:,.0f} a month"
         )
-        yield ("           twice the instances during a roll-out: the new fleet beside the old one")
+        yield "           twice the instances during a roll-out: the new fleet beside the old one"
     fixed = prices["month"]
     secret = fixed["secret"] if stage.api.authentication == "token" else 0
     yield (

@@ -18,7 +18,7 @@ def command(workspace: Workspace, *, stage_name: str, captured_data: bool, yes: 
     if made is not None:
         if made.busy:
             raise UsageError(f"Stack {made.name} must be idle; it is {made.status}.")
-        live.settled(workspace, found.name)  # SageMaker deletes none that is being scaled
+        live.settle(workspace, found.name)  # SageMaker deletes none that is being scaled
         stack.delete(workspace, made)
     old = leftovers.retained(workspace, found)
     leftovers.delete(workspace, old)

@@ -11,6 +11,7 @@ from deploy_endpoint.pauses import pauses
 
 # Autoscaling and AWS's own maintenance change an endpoint as well; it answers meanwhile.
 _CHANGING: Final = ("Updating", "SystemUpdating", "RollingBack")
+_UNDER_WAY: Final = ("Creating", "Deleting", *_CHANGING)
 _ANSWERING: Final = ("InService", *_CHANGING)
 SETTLING_SECONDS: Final = 1800.0
 
@@ -53,7 +54,7 @@ class Live:
     @property
     def settled(self) -> bool:
         """Whether nothing is under way on it, so that it may be updated."""
-        return self.status not in ("Creating", "Deleting", *_CHANGING)
+        return self.status not in _UNDER_WAY
 
     @property
     def variant(self) -> Mapping[str, Any]:
@@ -75,35 +76,34 @@ class Live:
 
 def read(workspace: Workspace, name: str) -> Live | None:
     """Return what the endpoint of a name serves; None if there is none."""
-    from botocore.exceptions import ClientError  # noqa: PLC0415
-
-    client = workspace.sagemaker
-    try:
-        endpoint = client.describe_endpoint(EndpointName=name)
-    except ClientError as error:
-        if is_missing(error):
-            return None
-        raise
+    client, endpoint = workspace.sagemaker, _describe(workspace, name)
+    if endpoint is None:
+        return None
     config = client.describe_endpoint_config(EndpointConfigName=endpoint["EndpointConfigName"])
     model = client.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
     return Live(endpoint, config, model)
 
 
-def settled(workspace: Workspace, name: str) -> Live | None:
-    """Return what the endpoint serves as soon as nothing is under way on it; None if there is none.
-
-    Tells what is waited for. After half an hour the endpoint is returned as it is.
-    """
+def settle(workspace: Workspace, name: str) -> None:
+    """Wait, for half an hour at most, until nothing is under way on the endpoint; tell of it."""
     seen = None
     for pause in pauses(SETTLING_SECONDS):
-        found = read(workspace, name)
-        if found is None or found.settled:
-            return found
-        line = _line(found.endpoint)
+        endpoint = _describe(workspace, name)
+        if endpoint is None or endpoint["EndpointStatus"] not in _UNDER_WAY:
+            return
+        line = _line(endpoint)
         if line != seen:
             workspace.terminal.write(f"Waiting    until endpoint {name} is settled: {line}")
         seen = line
         time.sleep(pause)
+
+
+def settled(workspace: Workspace, name: str) -> Live | None:
+    """Return what the endpoint serves as soon as nothing is under way on it; None if there is none.
+
+    After half an hour it is returned as it is.
+    """
+    settle(workspace, name)
     return read(workspace, name)
 
 
@@ -140,17 +140,22 @@ def check(found: Live, config: str, package_arn: str, minimum: int = 1) -> None:
 
 def progress(workspace: Workspace, name: str) -> str | None:
     """Return a line about a roll-out that is under way; None if none is."""
+    endpoint = _describe(workspace, name)
+    if endpoint is None or endpoint["EndpointStatus"] == "InService":
+        return None
+    return f"{'Endpoint':<20}  {_line(endpoint)}"
+
+
+def _describe(workspace: Workspace, name: str) -> Mapping[str, Any] | None:
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     try:
-        endpoint = workspace.sagemaker.describe_endpoint(EndpointName=name)
+        endpoint: Mapping[str, Any] = workspace.sagemaker.describe_endpoint(EndpointName=name)
     except ClientError as error:
         if is_missing(error):
             return None
         raise
-    if endpoint["EndpointStatus"] == "InService":
-        return None
-    return f"{'Endpoint':<20}  {_line(endpoint)}"
+    return endpoint
 
 
 def _line(endpoint: Mapping[str, Any]) -> str:

@@ -123,8 +123,9 @@ def _update(
     workspace: Workspace, prepared: Prepared, own_template: str | None
 ) -> tuple[Stack, Live, bool]:
     name = prepared.stage.name
-    _ready(workspace, prepared.stage)
     change_set = propose(workspace, prepared)
+    if change_set is not None:
+        _make_ready(workspace, prepared.stage)
     end = _execute(workspace, name, change_set)
     config = end.outputs["EndpointConfigName"]
     try:
@@ -135,7 +136,7 @@ def _update(
     return end, capacity.raised(workspace, prepared.stage, serving), change_set is not None
 
 
-def _ready(workspace: Workspace, stage: Stage) -> None:
+def _make_ready(workspace: Workspace, stage: Stage) -> None:
     """Wait until the endpoint, if there is one, may be updated, and has the instances for it.
 
     SageMaker updates none on which something is under way, and makes no canary of one instance.

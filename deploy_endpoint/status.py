@@ -36,10 +36,10 @@ def command(workspace: Workspace, *, stage_name: str) -> int:
     ]
     rows += [[name, value] for name, value in sorted(made.outputs.items())]
     workspace.terminal.write(table(rows))
-    if serving is None:
-        raise DeployError(f"There is no endpoint {found.name}.")
     if made.busy:  # what it says and what serves may differ until it is through
         return 0
+    if serving is None:
+        raise DeployError(f"There is no endpoint {found.name}.")
     if not made.exists:
         raise NotDeployedError(f"Stack {made.name} is {made.status}: `deploy` makes it anew.")
     live.check(

@@ -18,10 +18,12 @@ def lines(changes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str,
 
 def notes(changes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield what these changes bring about though CloudFormation does not list it."""
-    found = {(each["LogicalResourceId"], each["Action"]) for each in changes}
-    if ("ScalingPolicy", "Add") in found:
+    found = {each["LogicalResourceId"]: each for each in changes}
+    if found.get("ScalingPolicy", {}).get("Action") == "Add":
         yield "Autoscaling adds two alarms of its own."
-    if ("Endpoint", "Modify") in found:
+    endpoint = found.get("Endpoint", {"Action": "None"})
+    named = [each.get("Target", {}).get("Name") for each in endpoint.get("Details", [])]
+    if endpoint["Action"] == "Modify" and "EndpointConfigName" in named:
         yield "During the roll-out the endpoint has twice its instances."
 
 

@@ -7,8 +7,8 @@ caller sent; an error's message to a caller never has more than the caller's own
 import os
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -65,7 +65,6 @@ def predict(request: Request) -> Response:
     began = time.perf_counter()
     predictions = stage.endpoint.predict(rows.write_csv(table), len(table.rows), request.request_id)
     milliseconds = (time.perf_counter() - began) * 1000
-    _measure(len(predictions), sum(each.predicted_label for each in predictions), milliseconds)
     document = {
         "predictions": [
             {"score": each.score, "predicted_label": each.predicted_label} for each in predictions
@@ -74,7 +73,10 @@ def predict(request: Request) -> Response:
         "request_id": request.request_id,
         "warnings": [asdict(each) for each in warnings],
     }
-    return exchange.answer(document, headers={"server-timing": f"model;dur={milliseconds:.1f}"})
+    answer = exchange.answer(document, headers={"server-timing": f"model;dur={milliseconds:.1f}"})
+    positives = sum(each.predicted_label for each in predictions)
+    measures = {"Rows": len(predictions), "Positives": positives, "ModelLatency": milliseconds}
+    return replace(answer, measures=measures)
 
 
 def show_health(request: Request) -> Response:
@@ -133,6 +135,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     route = _find(request.path)
     try:
         response = deadline.before(context, lambda: _answer(route, request))
+        _measure(response.measures)
     except ApiError as error:
         logger.info("refused", extra={"error": type(error).__name__, **_cause(error)})
         response = exchange.answer(error.document(request.request_id), error.status, error.headers)
@@ -161,11 +164,12 @@ def _answer(route: Route, request: Request) -> Response:
     return route.answer(request)
 
 
-def _measure(count: int, positives: int, milliseconds: float) -> None:
-    metrics.add_metric("Rows", MetricUnit.Count, count)
-    metrics.add_metric("Positives", MetricUnit.Count, positives)
-    metrics.add_metric("ModelLatency", MetricUnit.Milliseconds, milliseconds)
-    metrics.flush_metrics()
+def _measure(measures: Mapping[str, float]) -> None:
+    for name, value in measures.items():
+        unit = MetricUnit.Milliseconds if name.endswith("Latency") else MetricUnit.Count
+        metrics.add_metric(name, unit, value)
+    if measures:
+        metrics.flush_metrics()
 
 
 def _cause(error: ApiError) -> dict[str, str]:

@@ -105,7 +105,7 @@ class UnavailableError(ApiError):
 
 
 class TooSlowError(ApiError):
-    """The endpoint did not answer in time."""
+    """The endpoint, or what else a request needs, did not answer in time."""
 
     status = 504
 

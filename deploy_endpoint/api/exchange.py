@@ -37,12 +37,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One answer; ``headers`` add to those that every answer has, or replace them."""
+    """One answer; ``headers`` add to those that every answer has, or replace them.
+
+    ``measures`` are metrics by name that count once the answer is given.
+    """
 
     status: int
     body: str
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 def read(event: Mapping[str, Any]) -> Request:

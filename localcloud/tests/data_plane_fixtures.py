@@ -7,8 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from waiting import wait_until
 
 from localcloud.protocol import Caller
 from localcloud.s3.objects import ObjectStore
@@ -90,13 +90,6 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def wait_until(holds: Callable[[], Any], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @contextmanager
 def data_plane(folder: Path) -> Iterator[Plane]:
     """A running one; it ends with the block, and so do its containers."""
@@ -108,11 +101,13 @@ def data_plane(folder: Path) -> Iterator[Plane]:
     traffic.open(listener)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = Plane(folder, traffic, objects, url, counts)
-    yield running
-    traffic.close()
-    for process in running.containers.values():
-        process.kill()
-        process.wait()
+    try:
+        yield running
+    finally:
+        traffic.close()
+        for process in running.containers.values():
+            process.kill()
+            process.wait()
 
 
 def captured(plane: Plane) -> list[dict[str, Any]]:

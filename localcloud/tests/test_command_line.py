@@ -128,20 +128,19 @@ def test_a_taken_port_is_named_and_nothing_else_is_touched(tmp_path: Path) -> No
 
 
 def test_up_waits_for_a_killed_server_that_still_lets_callers_in(tmp_path: Path) -> None:
-    def die(listener: socket.socket) -> None:
+    def die(listener: socket.socket, lock: IO[str]) -> None:
         select.select([listener], [], [], 30)
         listener.close()
+        time.sleep(0.7)
+        lock.close()
 
     with not_started(tmp_path / "state") as cloud:
         listener = socket.create_server((HOST, cloud.address.port))
         lock = hold_lock(tmp_path / "state")
-        dying = threading.Thread(target=die, args=(listener,))
-        freed = threading.Timer(0.7, lock.close)
+        dying = threading.Thread(target=die, args=(listener, lock))
         dying.start()
-        freed.start()
         up = other(cloud).command("up")
         dying.join()
-        freed.join()
         assert up.returncode == 0, up.stderr
 
 

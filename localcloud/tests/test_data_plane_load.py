@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from data_plane_fixtures import CALLER, CAPTURE, Plane, wait_until
+from data_plane_fixtures import CALLER, CAPTURE, Plane
+from waiting import wait_until
 
 from benchmarks.support.load import Exchange, drive, percentile
 from localcloud.traffic import ContainerRoute, FleetRoute, VariantRoute
@@ -53,7 +54,7 @@ def test_swapping_containers_under_a_full_load_loses_no_request(
 ) -> None:
     """Every answer comes and is right; each request that was answered is captured once."""
     plane.traffic.route(CALLER, "swapped", [fleets[0]])
-    ended, swaps = threading.Event(), 0
+    ended, swaps, drained = threading.Event(), 0, []
 
     def swap() -> None:
         nonlocal swaps
@@ -61,7 +62,7 @@ def test_swapping_containers_under_a_full_load_loses_no_request(
             swaps += 1
             new, old = fleets[swaps % 2], fleets[(swaps - 1) % 2]
             plane.traffic.route(CALLER, "swapped", [new])
-            assert plane.traffic.drain(old.id, 10)
+            drained.append(plane.traffic.drain(old.id, 10))
 
     swapping = threading.Thread(target=swap)
     swapping.start()
@@ -75,6 +76,7 @@ def test_swapping_containers_under_a_full_load_loses_no_request(
         ended.set()
         swapping.join()
     assert swaps > SWAPS / 2
+    assert all(drained)
     plane.traffic.close()
     captured = sum(
         plane.objects.get("captured", each.key).path.read_bytes().count(b"\n")

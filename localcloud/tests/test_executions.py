@@ -528,7 +528,7 @@ def test_pipelines_and_executions_are_listed_by_the_time_of_their_making(client:
 
     early = make("listed-1")
     between = math.ceil(time.time())
-    time.sleep(between - time.time() + 0.05)
+    time.sleep(max(0.0, between - time.time()) + 0.05)
     late = make("listed-2")
     for times, name, execution in (
         ({"CreatedBefore": between}, "listed-1", early),

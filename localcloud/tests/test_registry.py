@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -71,11 +72,12 @@ def test_a_version_that_is_asked_for_twice_with_one_token_is_made_once(
     client: Client, group: str, register: Callable[..., str]
 ) -> None:
     """As boto3 does by itself when it did not get the first answer."""
-    first, second = (register(ClientToken="once-and-for-all") for _ in range(2))
+    token = f"{group[-20:].strip('-')}-{time.time_ns()}"[-36:]
+    first, second = (register(ClientToken=token) for _ in range(2))
     assert first == second
     assert versions(client, group) == [1]
     with pytest.raises(ClientError, match="was used for another") as refused:
-        register(ClientToken="once-and-for-all", ModelPackageDescription="another")
+        register(ClientToken=token, ModelPackageDescription="another")
     assert refused.value.response["Error"]["Code"] == "ConflictException"
 
 

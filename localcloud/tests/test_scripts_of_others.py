@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import subprocess
 import time
 import zipfile
 from collections.abc import Callable
@@ -17,6 +18,8 @@ import pytest
 from definitions import IMAGE
 from jobs_of_others import Jobs
 
+from localcloud.containers import warm
+from localcloud.containers.environments import Images
 from localcloud.containers.toolkit import ScriptMode
 from localcloud.testing import TestCloud
 
@@ -234,34 +237,74 @@ def test_requirements_are_installed_beside_the_image_once(jobs: Jobs) -> None:
 
 
 INSTALLS = """
-import subprocess, sys
-pip = [sys.executable, '-m', 'pip', '--no-input', '-q']
-wheel = '/opt/ml/code/own-1.0-py3-none-any.whl'
-subprocess.run([*pip, 'install', '--no-index', wheel], check=True)
+import glob, os, subprocess, sys
+mounts = [line.split()[1:3] for line in open('/proc/mounts')]
+layered = [sys.prefix + '/lib', 'overlay'] in mounts
+def pip(*words):
+    return subprocess.run([sys.executable, '-m', 'pip', '-q', *words], capture_output=True)
+def ask(line):
+    return subprocess.run(['python3', '-c', line], capture_output=True, text=True).stdout.strip()
+own, newer = sorted(glob.glob('/opt/ml/code/*.whl'), key=lambda path: 'joblib' in path)
+assert pip('install', '--no-index', own).returncode == 0
 import own
-print(own.WHO)
-subprocess.run(['python3', '-c', 'import own; print(own.WHO, 2)'], check=True)
-if subprocess.run([*pip, 'uninstall', '-y', 'scikit-learn'], capture_output=True).returncode:
-    print('kept')
+print(own.WHO, ask('import own; print(own.WHO)'))
+code = pip('install', '--no-index', newer).returncode
+print(layered, code == 0, ask('import joblib; print(joblib.__version__)') == '99.0')
 """
 TRIES = """
-try:
-    import own
-except ImportError as error:
-    print(error)
-import sklearn
+import importlib.util, joblib
+print(importlib.util.find_spec('own'), joblib.__version__ != '99.0')
 """
 
 
 @cloudy
 def test_what_a_script_installs_itself_is_its_own_and_the_image_stays_as_it_was(jobs: Jobs) -> None:
-    files = {"train.py": INSTALLS, "own-1.0-py3-none-any.whl": wheel("own", "1.0", "WHO = 'mine'")}
+    """It may replace packages of the image, too, where files can be laid over files."""
+    files = {
+        "train.py": INSTALLS,
+        "own-1.0-py3-none-any.whl": wheel("own", "1.0", "WHO = 'mine'"),
+        "joblib-99.0-py3-none-any.whl": wheel("joblib", "99.0", "__version__ = '99.0'"),
+    }
     job = jobs.train(files)
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
-    assert jobs.log(job["TrainingJobName"]) == ["mine", "mine 2", "kept"]
+    mine, replaced = jobs.log(job["TrainingJobName"])
+    assert mine == "mine mine"
+    assert replaced in ("True True True", "False False False")
     after = jobs.train({"train.py": TRIES})
     assert after["TrainingJobStatus"] == "Completed", after.get("FailureReason")
-    assert jobs.log(after["TrainingJobName"]) == ["No module named 'own'"]
+    assert jobs.log(after["TrainingJobName"]) == ["None True"]
+
+
+BESIDE = """
+import importlib.util, json, os, subprocess, sys
+spec = importlib.util.spec_from_file_location('warm', sys.argv[1])
+warm = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(warm)
+job = {'command': [], 'directory': '/', 'environment': dict(os.environ), 'root': sys.argv[2],
+       'shared': [sys.prefix + '/lib'], 'packages': sys.argv[2] + '.packages'}
+warm.lay_out(job, mounts=False)
+pip = [sys.executable, '-m', 'pip', '-q', 'install', '--no-index', sys.argv[3]]
+subprocess.run(pip, env=job['environment'], check=True)
+ask = 'import own; print(own.WHO, own.__file__)'
+subprocess.run([sys.executable, '-c', ask], env=job['environment'], check=True)
+"""
+
+
+def test_without_a_view_of_its_own_a_job_has_what_it_installs_beside_its_root(
+    tmp_path: Path,
+) -> None:
+    """As on macOS."""
+    package = tmp_path / "own-1.0-py3-none-any.whl"
+    package.write_bytes(wheel("own", "1.0", "WHO = 'mine'"))
+    python, root = Images().environment(IMAGE).python, tmp_path / "algo-1"
+    done = subprocess.run(
+        [python, "-c", BESIDE, warm.__file__, root, package],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    who, where = done.stdout.split()
+    assert who == "mine"
+    assert Path(where).is_relative_to(f"{root}.packages")
 
 
 @cloudy

@@ -34,7 +34,9 @@ def command(workspace: Workspace, *, version: str | None, delete: bool, output: 
     contract = smoke.read_contract(workspace, chosen)
     config = _configure(workspace, name, chosen)
     before = _find(workspace.sagemaker.describe_endpoint, EndpointName=name)
-    if before is not None and before["EndpointStatus"] not in _SETTLED:
+    if before is not None and before["EndpointStatus"] == "Deleting":
+        _await_gone(workspace, name)
+    elif before is not None and before["EndpointStatus"] not in _SETTLED:
         _follow(workspace, name)  # it takes no update before
     _put(workspace, name, config)
     took = _follow(workspace, name)

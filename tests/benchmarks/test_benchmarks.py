@@ -76,13 +76,13 @@ def test_pipeline_overhead_ends_with_its_ratios():
 def test_serving_ends_with_its_ratios():
     """Each ratio is what its figures say; every answer was right, or it would not end.
 
-    Those that compare two sides of one run are far on the right side on any machine.
+    Those that compare two sides of one run are on the right side, far from what is aimed at.
     """
     figures = run("serving.py", "--quick")
-    assert figures["featurizer_vs_echo"] > 0.3
-    assert figures["featurizer_rps_ratio"] > 6
-    assert figures["featurizer_p99_ratio"] < 0.5
-    assert figures["chain_rps_ratio"] > 4
+    assert figures["featurizer_vs_echo"] > 0.2
+    assert figures["featurizer_rps_ratio"] > 3
+    assert figures["featurizer_p99_ratio"] < 1
+    assert figures["chain_rps_ratio"] > 2
     for ratio, one, other in (
         ("featurizer_vs_echo", "ours_featurizer_rps", "echo_rps"),
         ("featurizer_rps_ratio", "ours_featurizer_rps", "workshop_featurizer_rps"),

@@ -17,6 +17,7 @@ from sagemaker.train.configs import Compute, InputData, OutputDataConfig, Source
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.9-0-cpu-py3"
 ROLE = "arn:aws:iam::000000000000:role/data-scientist"
 INSTANCE = "ml.m5.large"
+OFFLINE = {"PIP_NO_INDEX": "1"}
 
 
 def main(folder: str, bucket: str) -> None:
@@ -24,7 +25,7 @@ def main(folder: str, bucket: str) -> None:
     session = PipelineSession(default_bucket=bucket)
     processor = FrameworkProcessor(
         image_uri=IMAGE, role=ROLE, instance_count=1, instance_type=INSTANCE,
-        sagemaker_session=session,
+        sagemaker_session=session, env=OFFLINE,
     )  # fmt: skip
     uri, path = f"s3://{bucket}/rows", "/opt/ml/processing/rows"
     target = ProcessingS3Output(s3_uri=uri, local_path=path, s3_upload_mode="EndOfJob")
@@ -44,6 +45,7 @@ def main(folder: str, bucket: str) -> None:
         ),
         compute=Compute(instance_type=INSTANCE, instance_count=1, volume_size_in_gb=10),
         hyperparameters={"rounds": 3},
+        environment=OFFLINE,
         output_data_config=OutputDataConfig(s3_output_path=f"s3://{bucket}/models"),
         base_job_name="fit",
     )

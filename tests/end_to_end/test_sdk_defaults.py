@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,17 @@ from command_line import Account
 from localcloud.testing import localcloud
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
-SOURCES = {
-    "requirements.txt": "numpy\n",
+WHEEL = "shared-1.0-py3-none-any.whl"
+SHARED = {
     "shared.py": "def rows(count):\n    return list(range(count))\n",
+    "shared-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: shared\nVersion: 1.0\n",
+    "shared-1.0.dist-info/WHEEL": (
+        "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    ),
+    "shared-1.0.dist-info/RECORD": "",
+}
+SOURCES = {
+    "requirements.txt": f"./{WHEEL}\n",
     "prepare.py": (
         "import argparse, shared\n"
         "parser = argparse.ArgumentParser()\n"
@@ -45,6 +54,9 @@ def test_a_framework_processor_and_a_model_trainer_run_in_their_default_shapes(
     sources.mkdir()
     for name, text in SOURCES.items():
         (sources / name).write_text(text)
+    with zipfile.ZipFile(sources / WHEEL, "w") as package:
+        for name, text in SHARED.items():
+            package.writestr(name, text)
     with localcloud(tmp_path / "state") as cloud:
         done = subprocess.run(
             [sys.executable, Path(__file__).with_name("sdk_defaults.py"), sources, "sdk-defaults"],

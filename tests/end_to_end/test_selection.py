@@ -1,5 +1,6 @@
 """Some steps only, a stop, and an execution that goes on: `run --only`, `stop` and `retry`."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -102,9 +103,9 @@ def test_a_stopped_execution_goes_on_with_a_retry_and_keeps_what_was_done(
     account.await_step(arn, "Train")
     stopped = command("stop")
     assert stopped.code == 0, stopped.text
-    followed = command.process("status")
-    while "Stopping" in followed.text:
-        followed = command.process("status")
+    deadline = time.monotonic() + 60
+    while "Stopping" in (followed := command.process("status")).text:
+        assert time.monotonic() < deadline, followed.text
     assert followed.code == 6, followed.text
     before = account.steps(arn)
     assert {name: step["StepStatus"] for name, step in before.items()} == {

@@ -55,9 +55,13 @@ def test_a_change_tells_what_changes_and_what_causes_it() -> None:
 def test_what_the_list_of_changes_cannot_show_is_told_in_words() -> None:
     policy = change("Add", LogicalResourceId="ScalingPolicy")
     assert list(words.notes([policy])) == ["Autoscaling adds two alarms of its own."]
-    endpoint = change("Modify", "False", LogicalResourceId="Endpoint")
-    (note,) = words.notes([endpoint])
-    assert note == "During the roll-out the endpoint has twice its instances."
+    for name, notes in (
+        ("EndpointConfigName", ["During the roll-out the endpoint has twice its instances."]),
+        ("Tags", []),
+    ):
+        details = [{"Target": {"Attribute": "Properties", "Name": name}}]
+        endpoint = change("Modify", "False", LogicalResourceId="Endpoint", Details=details)
+        assert list(words.notes([endpoint])) == notes
     assert list(words.notes([change("Add", LogicalResourceId="Endpoint")])) == []
 
 

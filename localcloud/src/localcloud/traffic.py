@@ -20,7 +20,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,18 @@ class FunctionRoute:
     policy: tuple[Document, ...]
 
 
+class OrderFailed(Exception):  # noqa: N818 - reads as the sentence it makes
+    """The data plane could not do what it was told: a fault of localcloud's own."""
+
+
+@dataclass
+class _Order:
+    """One that was given: `ended` is set when it is done, or when `failure` says why not."""
+
+    ended: threading.Event = field(default_factory=threading.Event)
+    failure: str | None = None
+
+
 class Traffic:
     """The data plane, as endpoints, functions and HTTP APIs know it. Safe for threads."""
 
@@ -99,7 +111,7 @@ class Traffic:
         self._standing: dict[tuple[str, ...], Document] = {}
         """The orders that hold, which a new data plane is given again."""
         self._numbers = itertools.count(1)
-        self._answers: dict[int, threading.Event] = {}
+        self._answers: dict[int, _Order] = {}
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._orders: socket.socket | None = None
@@ -191,20 +203,25 @@ class Traffic:
         self._order(order)
 
     def _order(self, order: Document, timeout: float = _ANSWER_SECONDS) -> bool:
-        """Have an order done; whether it was in time. One that got lost is given again."""
+        """Have an order done; whether it was in time. One that got lost is given again.
+
+        Raises OrderFailed.
+        """
         if self._listener is None:
             return True
         deadline = time.monotonic() + timeout
         while not self._closing.is_set() and (left := deadline - time.monotonic()) > 0:
             if not self._up.wait(min(left, _PAUSE_SECONDS)):
                 continue
-            number, done = next(self._numbers), threading.Event()
-            self._answers[number] = done
+            number, told = next(self._numbers), _Order()
+            self._answers[number] = told
             process = self._process
             try:
                 self._send(order | {"id": number})
                 while self._process is process and (left := deadline - time.monotonic()) > 0:
-                    if done.wait(min(left, _PAUSE_SECONDS)):
+                    if told.ended.wait(min(left, _PAUSE_SECONDS)):
+                        if told.failure is not None:
+                            raise OrderFailed(f"The data plane failed at it: {told.failure}")
                         return True
             except OSError:
                 time.sleep(_PAUSE_SECONDS)
@@ -286,10 +303,11 @@ class Traffic:
                     _log.exception("metrics of %s could not be stored", kind)
         elif "captured" in message:
             self._deliver(self._captures / message["captured"])
-        elif "done" in message:
-            done = self._answers.get(message["done"])
-            if done is not None:
-                done.set()
+        elif "done" in message or "failed" in message:
+            told = self._answers.get(message["done" if "done" in message else "failed"])
+            if told is not None:
+                told.failure = message.get("why")
+                told.ended.set()
         elif "ready" in message:
             with self._lock:
                 for order in self._standing.values():

@@ -42,15 +42,10 @@ class ImageEnvironment:
     home: Path
 
     @property
-    def folder(self) -> Path:
-        """Where its packages are: `lib` and `bin` of a virtual environment."""
-        return self.python.parent.parent
-
-    @cached_property
-    def packages(self) -> Path:
-        """Its packages' folder, relative to `folder`; pip's own, too, in whatever it is told."""
-        found = next(self.folder.glob("lib/python3.*/site-packages"), None)
-        return Path("lib") if found is None else found.relative_to(self.folder)
+    def shared(self) -> tuple[Path, ...]:
+        """What every process of the image reads and none may change; none if it is no venv."""
+        folder = self.python.parent.parent
+        return (folder / "lib", folder / "bin") if (folder / "pyvenv.cfg").exists() else ()
 
 
 class Images:

@@ -87,11 +87,8 @@ def main() -> None:
     warm = _warm()
     job: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
     debug = sys.argv[2] == "debug"
-    if warm.LINUX and warm._try_namespace()[0]:
-        warm.enter_namespace(job["root"], job["read_only"], job["hosts"])
-    else:
-        warm._rewrite(job)
-        os.environ.update(job["environment"])
+    warm.lay_out(job, mounts=warm.LINUX and warm._try_namespace()[0])
+    os.environ.update(job["environment"])
     os.chdir(job["directory"])
     program, *words = job["command"]
     python = None

@@ -212,25 +212,18 @@ def describe_job(
 ) -> dict[str, Any]:
     """What the image's own Python is told of a job: plain values, paths of this machine.
 
-    What the job installs with pip is its own: it goes beside its root, as the image's environment
-    is everybody's and cannot be written.
+    What the job installs with pip goes into `packages`, a folder of its own beside its root.
 
     Raises:
         RequirementsFailed: what its sources ask for could not be installed.
     """
     given = {**job_environment(environment, spec.cpus), **spec.environment}
-    own = Path(f"{spec.root.absolute()}.packages")
-    (own / environment.packages).mkdir(parents=True, exist_ok=True)
-    given.setdefault("PIP_PREFIX", str(own))
-    folders, programs = [own / environment.packages], [own / "bin"]
     if spec.packages is not None:
         layer = install(spec.packages, environment, given, cache, spec.log)
-        folders.append(layer)
-        programs.append(layer / "bin")
-    given["PYTHONPATH"] = _joined(given.get("PYTHONPATH"), *folders)
-    given["PATH"] = _joined(*programs, given["PATH"])
-    shared = [environment.folder / name for name in ("lib", "bin")]
-    is_virtual = (environment.folder / "pyvenv.cfg").exists()
+        given["PYTHONPATH"] = (
+            f"{given['PYTHONPATH']}:{layer}" if "PYTHONPATH" in given else str(layer)
+        )
+        given["PATH"] = f"{layer / 'bin'}:{given['PATH']}"
     return {
         "command": list(spec.command),
         "environment": given,
@@ -238,10 +231,8 @@ def describe_job(
         "root": str(spec.root.absolute()),
         "log": str(spec.log.absolute()),
         "cpus": spec.cpus,
-        "read_only": [*spec.read_only, *(str(path) for path in shared if is_virtual)],
+        "read_only": list(spec.read_only),
+        "shared": [str(path) for path in environment.shared],
+        "packages": f"{spec.root.absolute()}.packages",
         "hosts": str(hosts),
     }
-
-
-def _joined(*folders: Path | str | None) -> str:
-    return ":".join(str(folder) for folder in folders if folder)

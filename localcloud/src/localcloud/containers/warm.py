@@ -252,9 +252,28 @@ def _give_back_program_text() -> None:
 # --- the job's view of the file system ----------------------------------------------------------
 
 
-def _mount(source: str | None, target: str, flags: int, kind: bytes | None = None) -> None:
-    name = source.encode() if source else None
-    if _LIBC.mount(name, target.encode(), kind, ctypes.c_ulong(flags), None):
+def lay_out(job: Job, *, mounts: bool) -> None:
+    """Give a job its view of the file system, or tell it paths instead where there can be none.
+
+    What it installs is its own either way: the image's environment, in the folders `shared`, is
+    everybody's.
+    """
+    own = False
+    if mounts:
+        enter_namespace(job["root"], job["read_only"], job["hosts"])
+        own = _cover(job["shared"], job["packages"])
+        _drop_capabilities()
+    else:
+        _rewrite(job)
+    if not own and job["shared"]:
+        _install_beside(job)
+
+
+def _mount(
+    source: str | None, target: str, flags: int, kind: bytes | None = None, data: str | None = None
+) -> None:
+    name, options = source and source.encode(), data and data.encode()
+    if _LIBC.mount(name, target.encode(), kind, ctypes.c_ulong(flags), options):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), target)
 
@@ -284,12 +303,57 @@ def enter_namespace(root: str, read_only: list[str], hosts: str | None = None) -
     _mount(f"/proc/self/fd/{job}", ML, _MS_BIND | _MS_REC)
     os.close(job)
     for path in read_only:
-        _mount(path, path, _MS_BIND)
-        _mount(None, path, _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _flags(path))
-    if user != 0:
-        # In its own user namespace a process may write its user's read-only files: the objects.
+        _write_protect(path)
+
+
+def _write_protect(path: str) -> None:
+    _mount(path, path, _MS_BIND)
+    _mount(None, path, _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _flags(path))
+
+
+def _drop_capabilities() -> None:
+    """In its own user namespace a process may write its user's read-only files: the objects."""
+    if os.geteuid() != 0:
         header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
         _LIBC.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
+
+
+def _cover(shared: list[str], own: str) -> bool:
+    """Lay a folder of the job's own over each shared one: what it changes there nobody else sees.
+
+    Where that cannot be (a state folder on a layered file system, an old kernel) the shared ones
+    cannot be written, and the answer is False.
+    """
+    covered = True
+    for number, path in enumerate(shared):
+        upper, work = Path(own, f"{number}.new"), Path(own, f"{number}.work")
+        for folder in (upper, work):
+            folder.mkdir(parents=True, exist_ok=True)
+        # By number: a path may hold what divides options.
+        folders = [os.open(each, os.O_PATH) for each in (path, upper, work)]
+        lower_fd, upper_fd, work_fd = (f"/proc/self/fd/{each}" for each in folders)
+        options = f"lowerdir={lower_fd},upperdir={upper_fd},workdir={work_fd},userxattr"
+        try:
+            _mount("overlay", path, 0, b"overlay", options)
+            (work / "work").chmod(0o700)  # or whoever tidies up could not look into it
+        except OSError:
+            covered = False
+            _write_protect(path)
+        finally:
+            for each in folders:
+                os.close(each)
+    return covered
+
+
+def _install_beside(job: Job) -> None:
+    """Have pip put what the job installs into a folder of its own, where the job finds it."""
+    environment, own = job["environment"], Path(job["packages"])
+    packages = own / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    packages.mkdir(parents=True, exist_ok=True)
+    environment.setdefault("PIP_PREFIX", str(own))
+    before = environment.get("PYTHONPATH")
+    environment["PYTHONPATH"] = f"{before}:{packages}" if before else str(packages)
+    environment["PATH"] = f"{own / 'bin'}:{environment.get('PATH', '')}"
 
 
 def _flags(path: str) -> int:
@@ -347,10 +411,7 @@ def run_job(gate: int, limit: Callable[..., object] | None = None) -> NoReturn:
     job: Job = json.loads(text)
     _redirect(job["log"])
     try:
-        if job["mounts"]:
-            enter_namespace(job["root"], job["read_only"], job["hosts"])
-        else:
-            _rewrite(job)
+        lay_out(job, mounts=job["mounts"])
         if LINUX:
             _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != job["server"]:

@@ -82,12 +82,12 @@ class DataPlane:
             self._told.set()
 
     def _obeys(self, order: Document) -> bool:
-        """Do an order; one that cannot be done is the fault of localcloud, and only its own."""
+        """Do an order; of one that cannot be done the gateway is told, and all else goes on."""
         try:
             return self._does(order)
-        except Exception:  # noqa: BLE001 - what else is served goes on
+        except Exception as error:  # noqa: BLE001 - it is told
             _log.exception("an order could not be done: %s", order)
-            self._tell({"done": order.get("id", 0)})
+            self._tell({"failed": order["id"], "why": f"{type(error).__name__}: {error}"})
             return True
 
     def _does(self, order: Document) -> bool:

@@ -27,6 +27,8 @@ _FILE_SECONDS = 5.0
 _FILE_BYTES = 8 * 1024 * 1024
 _KEPT_BYTES = 64 * 1024 * 1024
 """What is kept for a disk that takes nothing; more is dropped, and the log says so."""
+_MOST_BYTES = 512 * 1024 * 1024
+"""What is kept for a disk that is slow."""
 _log = logging.getLogger(__name__)
 Document = dict[str, Any]
 
@@ -154,10 +156,11 @@ class Captures:
 
     def add(self, place: Place, capture: Capture, record: Record) -> None:
         """Keep a record until the next `flush`."""
-        self._kept += len(record.body) + len(record.answer)
-        if self._failing and self._kept > _KEPT_BYTES:
+        size = len(record.body) + len(record.answer)
+        if self._kept + size > (_KEPT_BYTES if self._failing else _MOST_BYTES):
             self._dropped += 1
             return
+        self._kept += size
         self._waiting.setdefault(place, []).append((capture, record))
 
     async def flush(self, *, ending: bool = False) -> None:
@@ -184,6 +187,9 @@ class Captures:
                 self._write(place, records, whole)
             except OSError as error:
                 _log.error("captured data cannot be written: %s", error)
+            except Exception:  # noqa: BLE001 - what comes after it is captured all the same
+                _log.exception("%d captured requests are lost", len(records))
+                records.clear()
         now, hour = time.monotonic(), int(time.time() // 3600)
         for place, file in list(self._files.items()):
             old = now - file.opened > _FILE_SECONDS or file.hour != hour
@@ -209,5 +215,8 @@ class Captures:
 
     def _close(self, place: Place) -> str:
         file = self._files.pop(place)
-        file.close()
+        try:
+            file.close()
+        except OSError as error:
+            _log.error("captured data in %s may not be whole: %s", file.path, error)
         return file.path.name

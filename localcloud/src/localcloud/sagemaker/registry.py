@@ -137,19 +137,23 @@ class Registry:
             self._tags.forget(caller, group["ModelPackageGroupArn"])
         return {}
 
-    def create_package(self, caller: Caller, request: Document) -> Document:
+    def create_package(
+        self, caller: Caller, request: Document, step: str | None = None
+    ) -> Document:
         """CreateModelPackage: the next version of a group, or a package with a name of its own.
 
-        One that is asked for again with its ClientToken is made once.
+        One that is asked for again with its ClientToken is made once. So is that of the `step` of
+        an execution, though what it asks for may have the time in it.
         """
-        known = self._tokens.answer(caller, "CreateModelPackage", request)
-        if known is not None:
-            return known
         check_package(request)
         for container in _containers(request):
             if "ModelDataUrl" in container:
                 require_object(self._objects, container["ModelDataUrl"], "model data")
         with self._store.transaction():
+            asked = ("CreateModelPackage", request) if step is None else _of_step(step)
+            known = self._tokens.answer(caller, *asked)
+            if known is not None:
+                return known
             package = {
                 key: value for key, value in request.items() if key not in ("Tags", "ClientToken")
             }
@@ -167,7 +171,7 @@ class Registry:
             self._tags.set(caller, package["ModelPackageArn"], request.get("Tags"))
             self._emit(caller, package, [])
             answer = {"ModelPackageArn": package["ModelPackageArn"]}
-            self._tokens.keep(caller, "CreateModelPackage", request, answer)
+            self._tokens.keep(caller, *asked, answer)
         return answer
 
     def describe_package(self, caller: Caller, request: Document) -> Document:
@@ -268,6 +272,10 @@ class Registry:
         moment = self._store.clock.date()
         event = state_change(caller, "Model Package", package["ModelPackageArn"], detail, moment)
         self._store.emit(caller, event)
+
+
+def _of_step(step: str) -> tuple[str, Document]:
+    return "RegisterModel", {"ClientToken": step}
 
 
 def _containers(request: Document) -> Iterator[Document]:

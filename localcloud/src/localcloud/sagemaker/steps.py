@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -138,11 +137,10 @@ class StepExecutor:
 
     def _register(self, caller: Caller, execution: Document, step: Step, values: Values) -> Outcome:
         request: Document = values.resolve(step.arguments)
+        _check("CreateModelPackage", request)
         # A step that was cut off after its package was made does not make another one.
         name = f"{execution['PipelineExecutionArn']}/{step.name}"
-        request.setdefault("ClientToken", str(uuid.uuid5(uuid.NAMESPACE_URL, name)))
-        _check("CreateModelPackage", request)
-        answer = self._registry.create_package(caller, request)
+        answer = self._registry.create_package(caller, request, step=name)
         package_arn = answer["ModelPackageArn"]
         package = self._registry.describe_package(caller, {"ModelPackageName": package_arn})
         return Outcome(package, {"RegisterModel": {"Arn": package_arn}})

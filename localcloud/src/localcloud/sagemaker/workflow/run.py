@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Any
 
 from localcloud.clock import Clock, Timeline
 from localcloud.errors import ServiceError, is_disk_full
@@ -77,7 +78,8 @@ class Run:
         self._waiting: dict[str, frozenset[str]] = {}
         self._done: set[str] = set(finished or {})
         self._parallel = parallel
-        self._widened: Future[Outcome] = Future()
+        self._widened: Future[None] = Future()
+        self._lock = threading.Lock()
         self.stopping = threading.Event()
         self.failure: str | None = None
         for step in definition.everything():
@@ -99,8 +101,9 @@ class Run:
                     running[pool.submit(self._run_step, self._steps[name])] = name
                 if not running:
                     break
-                finished, _ = wait([*running, widened], return_when=FIRST_COMPLETED)
-                for future in finished - {widened}:
+                changes: list[Future[Any]] = [*running, widened]
+                wait(changes, return_when=FIRST_COMPLETED)
+                for future in [each for each in running if each.done()]:
                     self._finish(running.pop(future), future)
         if self.failure is not None:
             return "Failed"
@@ -108,9 +111,10 @@ class Run:
 
     def widen(self, parallel: int) -> None:
         """Let so many steps run side by side from now on."""
-        self._parallel = parallel
-        widened, self._widened = self._widened, Future()
-        widened.set_result(Outcome())
+        with self._lock:
+            self._parallel = parallel
+            widened, self._widened = self._widened, Future()
+        widened.set_result(None)
 
     def _await(self, steps: tuple[Step, ...]) -> None:
         """Let steps run when what they wait for is done, but for those that need not run."""
