@@ -329,12 +329,13 @@ def _cover(shared: list[str], own: str) -> bool:
         upper, work = Path(own, f"{number}.new"), Path(own, f"{number}.work")
         for folder in (upper, work):
             folder.mkdir(parents=True, exist_ok=True)
-        # By number: a path may hold what divides options.
+        # By number: a path may hold what divides options. Volatile: or at its end a job would wait
+        # until all that anybody has written is on the disk.
         folders = [os.open(each, os.O_PATH) for each in (path, upper, work)]
         lower_fd, upper_fd, work_fd = (f"/proc/self/fd/{each}" for each in folders)
-        options = f"lowerdir={lower_fd},upperdir={upper_fd},workdir={work_fd},userxattr"
+        options = f"lowerdir={lower_fd},upperdir={upper_fd},workdir={work_fd}"
         try:
-            _mount("overlay", path, 0, b"overlay", options)
+            _mount("overlay", path, 0, b"overlay", f"{options},userxattr,volatile")
             (work / "work").chmod(0o700)  # or whoever tidies up could not look into it
         except OSError:
             covered = False
