@@ -14,6 +14,7 @@ from clients import client_of
 from definitions import ROLE, definition, processing, training
 from waiting import finish, wait_until
 
+from localcloud.sagemaker.workflow.retries import LONGEST_PAUSE, Attempts, RetryPolicy
 from localcloud.testing import TestCloud, localcloud
 
 pytestmark = pytest.mark.integration
@@ -229,6 +230,12 @@ def test_a_pause_that_no_number_can_hold_is_a_very_long_one(
     sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn)
     assert finish(sagemaker, arn)["PipelineExecutionStatus"] == "Stopped"
     assert only_step(sagemaker, arn)["StepStatus"] == "Stopped"
+
+
+def test_pauses_grow_to_the_longest_that_there_is_and_no_further() -> None:
+    attempts = Attempts((RetryPolicy((FAULT,), rate=1e200),), lambda: 0.0)
+    pauses = [attempts.pause(FAULT) for _ in range(4)]
+    assert pauses == [1, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]
 
 
 def test_a_stop_ends_a_long_pause_at_once(

@@ -33,7 +33,7 @@ _LIMITS: dict[str, tuple[tuple[type, ...], float]] = {
     "ExpireAfterMin": ((int,), 14_400),
 }
 _DEFAULT_ATTEMPTS = 5
-_LONGEST_PAUSE = 28 * 86_400.0
+LONGEST_PAUSE = 28 * 86_400.0
 """Seconds; AWS's own longest running time of a training job."""
 
 
@@ -84,9 +84,9 @@ class Attempts:
 
 def _pause(policy: RetryPolicy, done: int) -> float:
     try:
-        return min(_LONGEST_PAUSE, policy.interval * float(policy.rate) ** done)
+        return min(LONGEST_PAUSE, policy.interval * float(policy.rate) ** done)
     except OverflowError:
-        return _LONGEST_PAUSE
+        return LONGEST_PAUSE
 
 
 def kind_of_error(error: Exception) -> str | None:
