@@ -310,7 +310,7 @@ def test_a_version_that_hangs_in_its_requests_times_out_and_is_rolled_back(watch
         thread.join()
     assert found["EndpointConfigName"] == "blue"
     assert found["FailureReason"].endswith("alarms: times-out is ALARM.")
-    assert set(answered) == {b"blue"}
+    assert set(answered) <= {b"blue"}  # none, if chance sent each client to the new version at once
     assert 59 < late["seconds"] < 90
     assert (late["Error"]["Code"], late["OriginalStatusCode"]) == ("ModelError", 0)
     assert late["OriginalMessage"].startswith(
