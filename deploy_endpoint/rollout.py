@@ -125,7 +125,11 @@ def _update(
     name = prepared.stage.name
     change_set = propose(workspace, prepared)
     if change_set is not None:
-        _make_ready(workspace, prepared.stage)
+        try:
+            _make_ready(workspace, prepared.stage)
+        except BaseException:
+            stack.discard(workspace, change_set)
+            raise
     end = _execute(workspace, name, change_set)
     config = end.outputs["EndpointConfigName"]
     try:
