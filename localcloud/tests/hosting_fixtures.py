@@ -57,29 +57,21 @@ class House:
 
     @cached_property
     def runtime(self) -> Any:
-        return boto3.client(
-            "sagemaker-runtime",
-            endpoint_url=self.cloud.address.data_url,
-            region_name="us-east-1",
-            aws_access_key_id="localcloud",
-            aws_secret_access_key="localcloud",
-            config=Config(retries={"max_attempts": 1, "mode": "standard"}, max_pool_connections=20),
-        )
+        return self._runtime(self.cloud.address.data_url, max_pool_connections=20)
 
     @cached_property
     def patient(self) -> Any:
         """A client that waits longer than the platform does, at the gateway's address."""
-        config = Config(
-            retries={"max_attempts": 1, "mode": "standard"}, read_timeout=80,
-            max_pool_connections=40,
-        )  # fmt: skip
+        return self._runtime(self.cloud.address.url, max_pool_connections=40, read_timeout=80)
+
+    def _runtime(self, url: str, **config: Any) -> Any:
         return boto3.client(
             "sagemaker-runtime",
-            endpoint_url=self.cloud.address.url,
+            endpoint_url=url,
             region_name="us-east-1",
             aws_access_key_id="localcloud",
             aws_secret_access_key="localcloud",
-            config=config,
+            config=Config(retries={"max_attempts": 1, "mode": "standard"}, **config),
         )
 
     def model(self, name: str, *handlers: str, **environment: str) -> str:

@@ -257,8 +257,26 @@ print(importlib.util.find_spec('own'), joblib.__version__ != '99.0')
 """
 
 
+def takes_layers(folder: Path) -> bool:
+    """Whether a folder's file system can be laid over another, by the machine's own programs."""
+    for name in ("lower", "upper", "work"):
+        (folder / name).mkdir()
+    options = "lowerdir=lower,upperdir=upper,workdir=work,userxattr"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, "lower"]
+    try:
+        done = subprocess.run(
+            ["unshare", "--mount", "--map-root-user", *mount],
+            cwd=folder, capture_output=True, check=False,
+        )  # fmt: skip
+    except FileNotFoundError:
+        return False
+    return done.returncode == 0
+
+
 @cloudy
-def test_what_a_script_installs_itself_is_its_own_and_the_image_stays_as_it_was(jobs: Jobs) -> None:
+def test_what_a_script_installs_itself_is_its_own_and_the_image_stays_as_it_was(
+    jobs: Jobs, tmp_path: Path
+) -> None:
     """It may replace packages of the image, too, where files can be laid over files."""
     files = {
         "train.py": INSTALLS,
@@ -269,7 +287,7 @@ def test_what_a_script_installs_itself_is_its_own_and_the_image_stays_as_it_was(
     assert job["TrainingJobStatus"] == "Completed", job.get("FailureReason")
     mine, replaced = jobs.log(job["TrainingJobName"])
     assert mine == "mine mine"
-    assert replaced in ("True True True", "False False False")
+    assert replaced == ("True True True" if takes_layers(tmp_path) else "False False False")
     after = jobs.train({"train.py": TRIES})
     assert after["TrainingJobStatus"] == "Completed", after.get("FailureReason")
     assert jobs.log(after["TrainingJobName"]) == ["None True"]

@@ -154,13 +154,18 @@ def write_config(path: Path, content: Request) -> None:
     path.write_text(json.dumps(content, default=str))
 
 
-def _check_input(given: Request) -> None:
-    name = given["InputName"]
+def _place(given: Request, kind: str) -> tuple[str, Request | None]:
+    """The name of an Input or Output, and where it is in S3; None if that is not known."""
+    name, what = given[f"{kind}Name"], kind.lower()
     if given.get("AppManaged"):
-        raise JobNotSupported(f"the input {name!r} must not be AppManaged here")
-    if "S3Input" not in given:
-        raise JobNotSupported(f"the input {name!r} must be an S3Input here")
-    source = given["S3Input"]
+        raise JobNotSupported(f"the {what} {name!r} must not be AppManaged here")
+    if f"S3{kind}" not in given:
+        raise JobNotSupported(f"the {what} {name!r} must be an S3{kind} here")
+    return name, given[f"S3{kind}"]
+
+
+def _check_input(given: Request) -> None:
+    name, source = _place(given, "Input")
     if source is None:
         return
     for setting, allowed in (("S3InputMode", "File"), ("S3CompressionType", "None")):
@@ -173,12 +178,7 @@ def _check_input(given: Request) -> None:
 
 
 def _check_output(given: Request) -> None:
-    name = given["OutputName"]
-    if given.get("AppManaged"):
-        raise JobNotSupported(f"the output {name!r} must not be AppManaged here")
-    if "S3Output" not in given:
-        raise JobNotSupported(f"the output {name!r} must be an S3Output here")
-    target = given["S3Output"]
+    _, target = _place(given, "Output")
     if target is not None:
         split_uri(known(target).get("S3Uri", SOME_URI))
         _check_path(target)
