@@ -17,7 +17,8 @@ from load import wait_until
 from runs import Project
 from stage_line import Stages
 
-from deploy_endpoint import live, stack
+from deploy_endpoint import capacity, live, stack
+from deploy_endpoint.errors import NotDeployedError
 from localcloud.testing import localcloud
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
@@ -340,6 +341,21 @@ def test_a_higher_minimum_comes_to_an_endpoint_that_serves(
     assert "must have at least 2 instances, not 1" in answer.err
     assert stages("deploy", "--stage", STAGE, "--package", str(versions[0])).code == 0
     assert stages("status", "--stage", STAGE).code == 0
+
+
+def test_a_roll_out_that_cannot_begin_leaves_no_change_set(
+    stages: Stages, versions: tuple[int, int], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise NotDeployedError("there is no capacity")
+
+    monkeypatch.setattr(capacity, "raised", refuse)
+    answer = stages("deploy", "--stage", STAGE, "--package", str(versions[1]))
+    assert answer.code == 4, answer.text
+    cloudformation = stages.account.client("cloudformation")
+    sets = cloudformation.list_change_sets(StackName=name)["Summaries"]
+    assert "AVAILABLE" not in [each["ExecutionStatus"] for each in sets]
+    assert stages.live(name) == ("InService", versions[0])
 
 
 def test_the_status_of_an_endpoint_that_never_came_up_is_told_in_words(
